@@ -1,0 +1,1 @@
+"""Every run leaves a folder you can trust."""
