@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, identifiers, the clock, JSON. Standard library only."""

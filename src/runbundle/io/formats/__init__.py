@@ -1,0 +1,78 @@
+"""The formats of artifacts, by name and by extension. Each is one small module with a ``FORMAT``.
+
+========  ==================  ===========================================================  =========
+name      extension           value                                                        extra
+========  ==================  ===========================================================  =========
+json      .json               what JSON holds exactly
+yaml      .yaml .yml          the same
+text      .txt .md .log       str
+html      .html               str
+csv       .csv                list of dicts with the same keys; read back as text
+png       .png                uint8 array, HxW or HxWx3 BGR                                images
+mask      .png                bool or 0/1/255 array, HxW                                   images
+jpeg      .jpg .jpeg          as png; lossy                                                images
+npz       .npz                dict of arrays without objects                               arrays
+parquet   .parquet            Polars DataFrame                                             tables
+file      any                 path of a file, or bytes; read back as bytes
+========  ==================  ===========================================================  =========
+
+Pickle is no format here, and a file that holds one is refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from runbundle.base.errors import UnsupportedFormat
+from runbundle.io.formats.base import Encoded, Format
+
+__all__ = ["FORMAT_NAMES", "Encoded", "Format", "format_for_extension", "get_format"]
+
+_MODULES = {
+    "json": "json",
+    "yaml": "yaml",
+    "text": "text",
+    "html": "html",
+    "csv": "csv",
+    "png": "png",
+    "mask": "mask",
+    "jpeg": "jpeg",
+    "npz": "npz",
+    "parquet": "parquet",
+    "file": "file",
+}
+FORMAT_NAMES = frozenset(_MODULES)
+
+_loaded: dict[str, Format] = {}
+
+
+def get_format(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        UnsupportedFormat: there is none.
+    """
+    found = _loaded.get(name)
+    if found is None:
+        if name not in _MODULES:
+            raise UnsupportedFormat(
+                f"There is no format {name!r}", hint=f"Formats are {', '.join(sorted(_MODULES))}"
+            )
+        module = importlib.import_module(f"runbundle.io.formats.{_MODULES[name]}")
+        found = _loaded[name] = module.FORMAT
+    return found
+
+
+def format_for_extension(ext: str) -> Format:
+    """The format that an extension (with its dot) stands for when nothing else is said.
+
+    Raises:
+        UnsupportedFormat: none does.
+    """
+    for name in _MODULES:
+        if ext.lower() in get_format(name).extensions:
+            return get_format(name)
+    raise UnsupportedFormat(
+        f"No format is known for the extension {ext!r}",
+        hint="Save it under a known extension, or declare it in a contract with format file",
+    )

@@ -1,0 +1,37 @@
+"""Time and randomness, in one place so that tests can hand in their own."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where times and random bytes come from."""
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+
+    def random(self, count: int) -> bytes:
+        """``count`` random bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemClock:
+    """The machine's clock and its source of randomness."""
+
+    def now(self) -> datetime:
+        """The machine's time, in UTC."""
+        return datetime.fromtimestamp(time.time(), UTC)
+
+    def random(self, count: int) -> bytes:
+        """Random bytes of the operating system."""
+        return os.urandom(count)
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO-8601 in UTC with milliseconds (docs/format.md, I8)."""
+    return moment.isoformat(timespec="milliseconds")

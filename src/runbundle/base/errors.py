@@ -1,0 +1,281 @@
+"""Every error of the library, in one tree.
+
+::
+
+    RunbundleError
+    ├── NotFoundError            LookupError        nothing is there
+    │   ├── RunNotFound          FileNotFoundError
+    │   ├── ArtifactNotFound     FileNotFoundError
+    │   └── InputNotFound        FileNotFoundError
+    ├── AlreadyExistsError       ValueError         something is there already
+    │   ├── RunExists            FileExistsError
+    │   ├── ArtifactExists       FileExistsError
+    │   └── InputExists          FileExistsError
+    ├── ConflictError            RuntimeError       the run is in a state that forbids it
+    │   ├── RunSealed
+    │   ├── RunBusy
+    │   ├── RunClosed
+    │   ├── StageError
+    │   └── ResumeRefused
+    ├── InvalidInputError        ValueError         what was given cannot be taken
+    │   ├── InvalidName
+    │   ├── InvalidValue
+    │   ├── InvalidType          TypeError
+    │   ├── InvalidConfig
+    │   ├── ContractError
+    │   └── ContractUnmet
+    ├── CorruptError             OSError            bytes are not what they must be
+    │   ├── DigestMismatch
+    │   ├── ManifestCorrupt
+    │   ├── LogCorrupt
+    │   └── DecodeError
+    ├── UnsupportedError         RuntimeError       this version or installation cannot do it
+    │   ├── UnsupportedFormat
+    │   ├── UnsupportedVersion
+    │   └── MissingExtra         ImportError
+    └── UnavailableError         OSError            the environment failed; a retry may help
+
+Branches are by what the caller can do. ``code`` is stable and used by the command line and logs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class RunbundleError(Exception):
+    """What happened, to which run and artifact, and what to do.
+
+    Attributes:
+        code: stable identifier of the class of error.
+        what: one sentence: what happened, and to what.
+        hint: one sentence: what to do next; may be empty.
+        run: the run's id or folder, if one is concerned.
+        artifact: the artifact's id, with ``[variant]``, if one is concerned.
+        path: the file concerned, if any.
+    """
+
+    code: ClassVar[str] = "error"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        hint: str = "",
+        run: str | None = None,
+        artifact: str | None = None,
+        path: str | Path | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+        self.run = run
+        self.artifact = artifact
+        self.path = None if path is None else str(path)
+
+    def __str__(self) -> str:
+        """The message, with the place and the advice."""
+        place = ", ".join(
+            f"{name} {value}"
+            for name, value in (("run", self.run), ("artifact", self.artifact), ("file", self.path))
+            if value is not None and value not in self.what
+        )
+        text = f"{self.what} ({place})" if place else self.what
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process borders whole."""
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+
+def _rebuild(kind: type[RunbundleError], state: dict[str, str]) -> RunbundleError:
+    error = kind(state["what"])
+    error.__dict__.update(state)
+    return error
+
+
+class NotFoundError(RunbundleError, LookupError):
+    """Nothing is there."""
+
+    code = "not_found"
+
+
+class RunNotFound(NotFoundError, FileNotFoundError):
+    """No run is at that path or has that id."""
+
+    code = "run_not_found"
+
+
+class ArtifactNotFound(NotFoundError, FileNotFoundError):
+    """The run has no such artifact in force."""
+
+    code = "artifact_not_found"
+
+
+class InputNotFound(NotFoundError, FileNotFoundError):
+    """The file to ingest or read is not there, or is not a file."""
+
+    code = "input_not_found"
+
+
+class AlreadyExistsError(RunbundleError, ValueError):
+    """Something is there already, and is kept."""
+
+    code = "already_exists"
+
+
+class RunExists(AlreadyExistsError, FileExistsError):
+    """A run of that id is there already."""
+
+    code = "run_exists"
+
+
+class ArtifactExists(AlreadyExistsError, FileExistsError):
+    """The pair (artifact_id, variant) was written before."""
+
+    code = "artifact_exists"
+
+
+class InputExists(AlreadyExistsError, FileExistsError):
+    """An input of that name was ingested before, and the collision policy refuses."""
+
+    code = "input_exists"
+
+
+class ConflictError(RunbundleError, RuntimeError):
+    """The run is in a state that forbids it."""
+
+    code = "conflict"
+
+
+class RunSealed(ConflictError):
+    """The run is finished; nothing in it may change."""
+
+    code = "run_sealed"
+
+
+class RunBusy(ConflictError):
+    """Another writer holds the log."""
+
+    code = "run_busy"
+
+
+class RunClosed(ConflictError):
+    """The handle was closed by finish."""
+
+    code = "run_closed"
+
+
+class StageError(ConflictError):
+    """Stages were used in an order that cannot be recorded."""
+
+    code = "stage_order"
+
+
+class ResumeRefused(ConflictError):
+    """The code or configuration is not that of the run."""
+
+    code = "resume_refused"
+
+
+class InvalidInputError(RunbundleError, ValueError):
+    """What was given cannot be taken."""
+
+    code = "invalid_input"
+
+
+class InvalidName(InvalidInputError):
+    """A name that would leave the run folder, or that not every file system can hold."""
+
+    code = "invalid_name"
+
+
+class InvalidValue(InvalidInputError):
+    """A value that its format or schema refuses."""
+
+    code = "invalid_value"
+
+
+class InvalidType(InvalidInputError, TypeError):
+    """A value of a type that its format cannot hold."""
+
+    code = "invalid_type"
+
+
+class InvalidConfig(InvalidInputError):
+    """A configuration that cannot be recorded."""
+
+    code = "invalid_config"
+
+
+class ContractError(InvalidInputError):
+    """A contract that contradicts itself, or a write that the contract does not declare."""
+
+    code = "contract"
+
+
+class ContractUnmet(InvalidInputError):
+    """A stage or a run lacks what its contract requires."""
+
+    code = "contract_unmet"
+
+
+class CorruptError(RunbundleError, OSError):
+    """Bytes are not what they must be."""
+
+    code = "corrupt"
+
+
+class DigestMismatch(CorruptError):
+    """A file's bytes are not those that were recorded."""
+
+    code = "digest_mismatch"
+
+
+class ManifestCorrupt(CorruptError):
+    """The manifest cannot be read."""
+
+    code = "manifest_corrupt"
+
+
+class LogCorrupt(CorruptError):
+    """A log is damaged before its end."""
+
+    code = "log_corrupt"
+
+
+class DecodeError(CorruptError, ValueError):
+    """The bytes are not of the format they claim."""
+
+    code = "decode"
+
+
+class UnsupportedError(RunbundleError, RuntimeError):
+    """This version or installation cannot do it."""
+
+    code = "unsupported"
+
+
+class UnsupportedFormat(UnsupportedError, ValueError):
+    """No format of that name or extension."""
+
+    code = "unsupported_format"
+
+
+class UnsupportedVersion(UnsupportedError):
+    """The run was written by a later version."""
+
+    code = "unsupported_version"
+
+
+class MissingExtra(UnsupportedError, ImportError):
+    """An optional dependency is not installed."""
+
+    code = "missing_extra"
+
+
+class UnavailableError(RunbundleError, OSError):
+    """The environment failed: disk full, no permission, I/O error. What was there before is whole."""
+
+    code = "unavailable"

@@ -1,0 +1,95 @@
+"""Identifiers: run uuids and ids, and what a name must be to be taken."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NewType
+
+from runbundle.base.clock import Clock
+from runbundle.base.errors import InvalidName
+
+RunId = NewType("RunId", str)
+ArtifactId = NewType("ArtifactId", str)
+Digest = NewType("Digest", str)
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_TOKEN = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?\Z", re.IGNORECASE)
+_MAX_BYTES = 255
+
+
+def uuid7(clock: Clock) -> str:
+    """A UUID version 7 (RFC 9562, section 5.7): sorted by the millisecond of creation."""
+    millis = int(clock.now().timestamp() * 1000)
+    tail = bytearray(clock.random(10))
+    tail[0] = 0x70 | tail[0] & 0x0F
+    tail[2] = 0x80 | tail[2] & 0x3F
+    digits = f"{millis:012x}{tail.hex()}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
+
+
+def random_text(clock: Clock, count: int) -> str:
+    """``count`` random letters and digits, each equally likely."""
+    text = ""
+    while len(text) < count:
+        text += "".join(_LETTERS[byte % 62] for byte in clock.random(2 * count) if byte < 248)
+    return text[:count]
+
+
+def check_component(name: str, *, what: str) -> str:
+    """One path component that stays where it is put, on every file system.
+
+    Raises:
+        InvalidName: empty, ``.``, ``..``, with a separator, control character or lone surrogate, over 255
+            bytes, a Windows device name, or with a trailing dot or space.
+    """
+    reason = _component_fault(name)
+    if reason:
+        shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:60]}..."
+        raise InvalidName(f"{what} {shown!r} {reason}", hint="Give one plain file name")
+    return name
+
+
+def _component_fault(name: str) -> str:
+    if not isinstance(name, str):
+        return "is not text"
+    if not name or name in (".", ".."):
+        return "names no file"
+    faults = (
+        ("/" in name or "\\" in name, "holds a path separator"),
+        (any(unicodedata.category(char) in ("Cc", "Cs") for char in name), "holds a control character"),
+        (len(name.encode(errors="replace")) > _MAX_BYTES, f"is longer than {_MAX_BYTES} bytes"),
+        (name[-1] in ". ", "ends with a dot or a space"),
+        (_RESERVED.match(name), "is a device name on Windows"),
+        (name.startswith((".tmp-", ".new-")), "is kept for temporary files"),
+    )
+    return next((reason for is_faulty, reason in faults if is_faulty), "")
+
+
+def check_token(text: str, *, what: str) -> str:
+    """A suffix or variant: ``a-z 0-9 . _ -``, a letter or digit at both ends (docs/format.md, I18).
+
+    Raises:
+        InvalidName: anything else: names that differ only in case or Unicode form would meet on some disks.
+    """
+    if not isinstance(text, str) or not _TOKEN.match(text):
+        raise InvalidName(
+            f"{what} {text!r} is not made of a-z 0-9 . _ - with a letter or digit at both ends",
+            hint="Names are lower case so that they stay different on every disk",
+        )
+    return text
+
+
+def check_identifier(text: str, *, what: str) -> str:
+    """An id of a contract, artifact, kind, stage or project: ASCII letters, digits, ``. _ -``.
+
+    Raises:
+        InvalidName: anything else.
+    """
+    if not isinstance(text, str) or not _IDENTIFIER.match(text) or len(text) > 128:
+        raise InvalidName(
+            f"{what} {text!r} is not an identifier", hint="Use up to 128 ASCII letters, digits and . _ -"
+        )
+    return check_component(text, what=what)

@@ -1,0 +1,136 @@
+"""JSON as text: one spelling for what we write, strictness for what we read (docs/format.md, I5-I7)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from runbundle.base.errors import DecodeError, InvalidType, InvalidValue
+
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_PRETTY = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
+_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
+def pretty(value: Any, *, what: str = "the value") -> bytes:
+    """A whole file: UTF-8, indented by 2, sorted keys, final newline.
+
+    Raises:
+        InvalidType: something in ``value`` is not JSON: the message names the place.
+        InvalidValue: a non-finite number, a lone surrogate or two keys that spell the same.
+    """
+    return _encode(_PRETTY, value, what)
+
+
+def line(value: Mapping[str, Any], *, what: str = "the record") -> bytes:
+    """One line of a log, with its newline; errors as ``pretty``."""
+    return _encode(_LINE, value, what)
+
+
+def _encode(encoder: json.JSONEncoder, value: Any, what: str) -> bytes:
+    try:
+        text = encoder.encode(value)
+        data = text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError):
+        refuse_non_json(value, what)
+        raise InvalidValue(f"{what} cannot be written as JSON", hint="Make it smaller or flatter") from None
+    if _has_foreign_keys(value):
+        refuse_non_json(value, what)
+    return data + b"\n"
+
+
+def _has_foreign_keys(value: Any) -> bool:
+    """Keys that json would turn into text silently: numbers, booleans, None."""
+    if isinstance(value, dict):
+        return any(type(key) is not str for key in value) or any(map(_has_foreign_keys, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_foreign_keys, value))
+    return False
+
+
+def refuse_non_json(value: Any, what: str, _where: str = "", _inside: frozenset[int] = frozenset()) -> None:
+    """Raise for the first place in ``value`` that JSON cannot hold exactly; return if there is none.
+
+    Raises:
+        InvalidType: a type that JSON has not, or a key that is not text.
+        InvalidValue: a non-finite number, a lone surrogate, or a value that holds itself.
+    """
+    place = f"{what} at {_where}" if _where else what
+    if not isinstance(value, dict | list | tuple):
+        _refuse_scalar(value, place)
+        return
+    if id(value) in _inside:
+        raise InvalidValue(f"{place} holds itself", hint="JSON has no references")
+    inside = _inside | {id(value)}
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(value, dict):
+            if not isinstance(key, str):
+                raise InvalidType(f"{place} has the key {key!r}", hint="Keys of JSON objects are text")
+            _refuse_scalar(key, place)
+        refuse_non_json(item, what, f"{_where}/{key}", inside)
+
+
+def _refuse_scalar(value: Any, place: str) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidValue(f"{place} is {value}", hint="JSON holds finite numbers only; use null or text")
+    elif isinstance(value, str):
+        if any("\ud800" <= char <= "\udfff" for char in value):
+            raise InvalidValue(f"{place} holds a lone surrogate", hint="Give text that is valid Unicode")
+    elif value is not None and not isinstance(value, bool | int):
+        raise InvalidType(
+            f"{place} is of type {type(value).__name__}, which JSON cannot hold",
+            hint="Convert it to text, numbers, lists and dicts first",
+        )
+
+
+def parse(data: bytes | str, *, what: str = "the file") -> Any:
+    """Strict JSON: no duplicate keys, no NaN literals, no lone surrogates, valid UTF-8.
+
+    Raises:
+        DecodeError: what is wrong, and where.
+    """
+    try:
+        text = data if isinstance(data, str) else str(data, "utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError(
+            f"{what} is not strict JSON: {error}", hint="It was damaged or written by hand"
+        ) from error
+    if "\\ud" in text or "\\uD" in text:
+        _refuse_surrogates(value, what)
+    return value
+
+
+def _refuse_surrogates(value: Any, what: str) -> None:
+    try:
+        refuse_non_json(value, what)
+    except InvalidValue as error:
+        raise DecodeError(f"{what} is not strict JSON: {error.what}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r} stands twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def spell_number(value: float) -> float | str:
+    """A number as it stands in metrics: non-finite ones as text (I7)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def read_number(value: Any) -> Any:
+    """The inverse of ``spell_number``; other values pass through."""
+    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
