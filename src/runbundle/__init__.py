@@ -1,1 +1,96 @@
-"""Every run leaves a folder you can trust."""
+"""Every run leaves a folder you can trust.
+
+::
+
+    import runbundle as rb
+
+    with rb.start("mnist", config={"lr": 0.01}) as run:
+        run.log({"loss": 0.5}, step=0)
+        run.summary["accuracy"] = 0.97
+
+    done = rb.open_run(run.path)
+    assert not done.verify().findings
+
+Names are loaded when they are first used, so that the import costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from runbundle._version import __version__
+
+if TYPE_CHECKING:
+    from runbundle.base.errors import RunbundleError
+    from runbundle.base.findings import Finding, Report
+    from runbundle.contract.contract import Contract
+    from runbundle.contract.layout import Layout
+    from runbundle.contract.record import ArtifactRecord
+    from runbundle.contract.spec import ArtifactSpec, Outcome, Required, StageSpec
+    from runbundle.engine.batch import batch
+    from runbundle.engine.pipeline import Pipeline, StageContext
+    from runbundle.run.ingest import CollisionPolicy
+    from runbundle.run.project import Project, start
+    from runbundle.run.run import Run, open_run
+    from runbundle.run.runio import RunIO
+
+__all__ = [
+    "ArtifactRecord",
+    "ArtifactSpec",
+    "CollisionPolicy",
+    "Contract",
+    "Finding",
+    "Layout",
+    "Outcome",
+    "Pipeline",
+    "Project",
+    "Report",
+    "Required",
+    "Run",
+    "RunIO",
+    "RunbundleError",
+    "StageContext",
+    "StageSpec",
+    "__version__",
+    "batch",
+    "errors",
+    "open_run",
+    "start",
+]
+
+_HOMES = {
+    "ArtifactRecord": "contract.record",
+    "ArtifactSpec": "contract.spec",
+    "CollisionPolicy": "run.ingest",
+    "Contract": "contract.contract",
+    "Finding": "base.findings",
+    "Layout": "contract.layout",
+    "Outcome": "contract.spec",
+    "Pipeline": "engine.pipeline",
+    "Project": "run.project",
+    "Report": "base.findings",
+    "Required": "contract.spec",
+    "Run": "run.run",
+    "RunIO": "run.runio",
+    "RunbundleError": "base.errors",
+    "StageContext": "engine.pipeline",
+    "StageSpec": "contract.spec",
+    "batch": "engine.batch",
+    "open_run": "run.run",
+    "start": "run.project",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("runbundle.base.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'runbundle' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"runbundle.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

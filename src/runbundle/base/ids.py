@@ -89,7 +89,5 @@ def check_identifier(text: str, *, what: str) -> str:
         InvalidName: anything else.
     """
     if not isinstance(text, str) or not _IDENTIFIER.match(text) or len(text) > 128:
-        raise InvalidName(
-            f"{what} {text!r} is not an identifier", hint="Use up to 128 ASCII letters, digits and . _ -"
-        )
+        raise InvalidName(f"{what} {text!r} is not an identifier", hint="Use up to 128 ASCII letters, digits and . _ -")
     return check_component(text, what=what)

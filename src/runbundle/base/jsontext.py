@@ -96,9 +96,7 @@ def parse(data: bytes | str, *, what: str = "the file") -> Any:
         text = data if isinstance(data, str) else str(data, "utf-8")
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise DecodeError(
-            f"{what} is not strict JSON: {error}", hint="It was damaged or written by hand"
-        ) from error
+        raise DecodeError(f"{what} is not strict JSON: {error}", hint="It was damaged or written by hand") from error
     if "\\ud" in text or "\\uD" in text:
         _refuse_surrogates(value, what)
     return value

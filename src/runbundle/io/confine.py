@@ -32,9 +32,7 @@ def inside(root: Path, relative: str, *, what: str = "path") -> Path:
     for part in relative.split("/"):
         place = f"{place}/{part}"
         if is_link(place):
-            raise InvalidName(
-                f"{what} {relative!r} goes through a symbolic link", hint="Remove the link", path=place
-            )
+            raise InvalidName(f"{what} {relative!r} goes through a symbolic link", hint="Remove the link", path=place)
     return Path(place)
 
 

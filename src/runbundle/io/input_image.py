@@ -27,7 +27,7 @@ def decode_bgr(data: bytes) -> np.ndarray[Any, Any]:
     Raises:
         DecodeError: not a picture, truncated, or absurdly large.
     """
-    np, image = need("numpy", "images"), need("PIL.Image", "images")
+    numpy, image = need("numpy", "images"), need("PIL.Image", "images")
     transpose = need("PIL.ImageOps", "images").exif_transpose
     try:
         with warnings.catch_warnings():
@@ -35,11 +35,10 @@ def decode_bgr(data: bytes) -> np.ndarray[Any, Any]:
             with image.open(io.BytesIO(data)) as opened:
                 opened.load()
                 upright = transpose(opened)
-                return np.ascontiguousarray(_rgb(np, upright)[:, :, ::-1])
+                pixels: np.ndarray[Any, Any] = numpy.ascontiguousarray(_rgb(numpy, upright)[:, :, ::-1])
+                return pixels
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError) as error:
-        raise DecodeError(
-            f"The picture is not readable: {error}", hint="Check the file or take it again"
-        ) from error
+        raise DecodeError(f"The picture is not readable: {error}", hint="Check the file or take it again") from error
     except image.DecompressionBombError as error:
         raise DecodeError(f"The picture is too large: {error}", hint="Scale it down first") from error
 

@@ -250,9 +250,7 @@ def _lock(fd: int, path: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise RunBusy(
-            f"{path.name} is held by another writer", hint="Wait until it has ended", path=path
-        ) from error
+        raise RunBusy(f"{path.name} is held by another writer", hint="Wait until it has ended", path=path) from error
 
 
 def has_writer(path: Path) -> bool:

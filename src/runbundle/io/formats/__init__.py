@@ -55,9 +55,7 @@ def get_format(name: str) -> Format:
     found = _loaded.get(name)
     if found is None:
         if name not in _MODULES:
-            raise UnsupportedFormat(
-                f"There is no format {name!r}", hint=f"Formats are {', '.join(sorted(_MODULES))}"
-            )
+            raise UnsupportedFormat(f"There is no format {name!r}", hint=f"Formats are {', '.join(sorted(_MODULES))}")
         module = importlib.import_module(f"runbundle.io.formats.{_MODULES[name]}")
         found = _loaded[name] = module.FORMAT
     return found

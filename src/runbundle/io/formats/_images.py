@@ -18,10 +18,10 @@ def check_image(value: Any) -> np.ndarray[Any, Any]:
     Raises:
         InvalidType: not an array, or of another dtype. InvalidValue: of another shape.
     """
-    np = need("numpy", "images")
-    if not isinstance(value, np.ndarray):
+    numpy = need("numpy", "images")
+    if not isinstance(value, numpy.ndarray):
         raise InvalidType(f"An image is a NumPy array, not {type(value).__name__}")
-    if value.dtype != np.uint8:
+    if value.dtype != numpy.uint8:
         raise InvalidType(
             f"An image is uint8, not {value.dtype} of shape {value.shape}", hint="Scale it to 0..255 first"
         )
@@ -30,7 +30,8 @@ def check_image(value: Any) -> np.ndarray[Any, Any]:
             f"An image has shape HxW or HxWx3 (BGR), not {value.shape} of {value.dtype}",
             hint="Reshape it first",
         )
-    return value
+    image: np.ndarray[Any, Any] = value
+    return image
 
 
 def compress(ext: str, image: np.ndarray[Any, Any], parameters: list[int]) -> bytes:
@@ -39,9 +40,7 @@ def compress(ext: str, image: np.ndarray[Any, Any], parameters: list[int]) -> by
     try:
         done, data = cv2.imencode(ext, image, parameters)
     except cv2.error as error:
-        raise InvalidValue(
-            f"An image of shape {image.shape} cannot be written as {ext}: {error.err}"
-        ) from error
+        raise InvalidValue(f"An image of shape {image.shape} cannot be written as {ext}: {error.err}") from error
     if not done:
         raise InvalidValue(f"An image of shape {image.shape} cannot be written as {ext}")
     return bytes(data)

@@ -43,7 +43,7 @@ class Format(ABC):
     """
 
     name: ClassVar[str]
-    extensions: ClassVar[tuple[str, ...]]
+    extensions: ClassVar[tuple[str, ...]] = ()
     content_type: ClassVar[str]
 
     @abstractmethod

@@ -47,25 +47,19 @@ class CsvFormat(Format):
 
 def _checked_rows(value: Any) -> list[dict[str, Any]]:
     if not isinstance(value, list | tuple) or not value or not all(isinstance(row, Mapping) for row in value):
-        raise InvalidType(
-            "A table is a list of at least one dict", hint="Give rows such as [{'a': 1}, {'a': 2}]"
-        )
+        raise InvalidType("A table is a list of at least one dict", hint="Give rows such as [{'a': 1}, {'a': 2}]")
     rows = [dict(row) for row in value]
     names = list(rows[0])
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidValue("Column names must be text that is not empty")
     for number, row in enumerate(rows):
         if row.keys() != rows[0].keys():
-            raise InvalidValue(
-                f"Row {number} has other columns than row 0", hint="Give each row the same keys"
-            )
+            raise InvalidValue(f"Row {number} has other columns than row 0", hint="Give each row the same keys")
         for name, cell in row.items():
             if not isinstance(cell, _SCALARS):
                 raise InvalidType(f"Row {number}, column {name!r}: a cell cannot hold {type(cell).__name__}")
             if isinstance(cell, float) and not math.isfinite(cell):
-                raise InvalidValue(
-                    f"Row {number}, column {name!r} is {cell}", hint="Use None for an empty cell"
-                )
+                raise InvalidValue(f"Row {number}, column {name!r} is {cell}", hint="Use None for an empty cell")
     return rows
 
 

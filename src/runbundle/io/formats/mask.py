@@ -47,9 +47,7 @@ def _as_bool(value: Any) -> Any:
     if value.dtype == np.bool_:
         return value
     if value.dtype.kind not in "iu":
-        raise InvalidType(
-            f"A mask is bool or integer, not {value.dtype}", hint="Compare it with a threshold first"
-        )
+        raise InvalidType(f"A mask is bool or integer, not {value.dtype}", hint="Compare it with a threshold first")
     if not np.isin(value, (0, 1, 255)).all():
         found = np.unique(value)[:8].tolist()
         raise InvalidValue(

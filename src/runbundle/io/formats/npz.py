@@ -78,9 +78,7 @@ def _array(np: Any, name: str, value: Any) -> Any:
     except ValueError as error:
         raise InvalidType(f"{name!r} is no array: {error}") from error
     if array.dtype.hasobject:
-        raise InvalidType(
-            f"The array {name!r} holds Python objects, which need pickle", hint="Give numbers or text"
-        )
+        raise InvalidType(f"The array {name!r} holds Python objects, which need pickle", hint="Give numbers or text")
     if array.dtype.kind == "V" and array.dtype.names is None:
         raise InvalidValue(f"The array {name!r} is of the opaque type {array.dtype}")
     return array

@@ -26,9 +26,7 @@ class ParquetFormat(Format):
         if not isinstance(value, pl.DataFrame):
             raise InvalidType(f"A table is a polars.DataFrame, not {type(value).__name__}")
         if any(dtype == pl.Object for dtype in value.dtypes):
-            raise InvalidType(
-                "The table has a column of Python objects", hint="Give columns of numbers, text or dates"
-            )
+            raise InvalidType("The table has a column of Python objects", hint="Give columns of numbers, text or dates")
         stream = io.BytesIO()
         try:
             value.write_parquet(stream, compression=compression)

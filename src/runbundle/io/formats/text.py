@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from runbundle.base.errors import DecodeError, InvalidType, InvalidValue
 from runbundle.io.formats.base import Encoded, Format
@@ -13,7 +13,7 @@ class TextFormat(Format):
     """A str; line ends are kept as they are."""
 
     name = "text"
-    extensions: tuple[str, ...] = (".txt", ".md", ".log")  # type: ignore[misc]  # a subclass has others
+    extensions: ClassVar[tuple[str, ...]] = (".txt", ".md", ".log")
     content_type = "text/plain; charset=utf-8"
 
     def encode(self, value: Any) -> Encoded:

@@ -77,11 +77,7 @@ def _scalar(value: Any) -> str:
         )
     if isinstance(value, float):
         # repr may give 1e-05, which is text to a YAML 1.1 reader
-        return (
-            _EXPONENT.sub(r"\1.0\2", repr(value))
-            if math.isfinite(value) and "." not in repr(value)
-            else repr(value)
-        )
+        return _EXPONENT.sub(r"\1.0\2", repr(value)) if math.isfinite(value) and "." not in repr(value) else repr(value)
     return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 

@@ -1,0 +1,5 @@
+"""``python -m runbundle.cli``."""
+
+from runbundle.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,70 @@
+"""What the commands share: the store, the run, and how results are printed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runbundle.base.findings import Report
+from runbundle.cli.exits import GOOD, NO
+from runbundle.run.project import default_store
+from runbundle.store.listing import find_run
+
+JSON_VERSION = 0
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """``--store`` and ``--json``."""
+    parser.add_argument(
+        "--store",
+        metavar="DIR",
+        help="folder that holds runs/ (default: $RUNBUNDLE_STORE, else the repository, else the current folder)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object (fields are only ever added)")
+
+
+def add_runs(parser: argparse.ArgumentParser, *, many: bool) -> None:
+    """RUN, and what goes with it."""
+    text = "a run folder, or a run id (or a unique beginning of it) in the store"
+    parser.add_argument("runs", metavar="RUN", nargs="+" if many else 1, help=text)
+    add_store(parser)
+
+
+def store_of(options: argparse.Namespace) -> Path:
+    """The store that the options name."""
+    return Path(options.store).expanduser() if options.store else default_store()
+
+
+def run_folder(options: argparse.Namespace, wanted: str) -> Path:
+    """The folder of a run that the options name."""
+    return find_run(wanted, store_of(options))
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    print(json.dumps({"json_version": JSON_VERSION, **value}, ensure_ascii=False, indent=2, sort_keys=True))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Left-aligned columns on stdout."""
+    table = [tuple(header), *(tuple(row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_reports(options: argparse.Namespace, reports: Mapping[Path, Report], good: str) -> int:
+    """The findings of each run; exit code 1 if there are any."""
+    if options.json:
+        print_json({"runs": [{"path": str(path), **report.to_json()} for path, report in reports.items()]})
+    else:
+        for path, report in reports.items():
+            print(f"{path.name}: {good if report.is_good else f'{len(report.findings)} findings'}")
+            for finding in report:
+                print(f"  {finding}")
+            for note in report.notes:
+                print(f"  note: {note}")
+    return GOOD if all(report.is_good for report in reports.values()) else NO

@@ -1,0 +1,69 @@
+"""``runbundle show``: what a run is and what it holds."""
+
+from __future__ import annotations
+
+import argparse
+
+from runbundle.cli.common import add_runs, print_json, print_table, run_folder
+from runbundle.cli.exits import GOOD
+from runbundle.run.run import Run, open_run
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_runs(parser, many=False)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show identity, stages, metrics and artifacts."""
+    found = open_run(run_folder(options, options.runs[0]))
+    if options.json:
+        print_json(
+            {
+                "path": str(found.path),
+                "status": found.status,
+                "root_digest": found.root_digest,
+                "manifest": found.manifest,
+                "summary": found.summary,
+                "stages": {stage: outcome.value for stage, outcome in found.state.outcomes.items()},
+                "artifacts": [record.to_json() for record in found.artifacts()],
+            }
+        )
+    else:
+        _show(found)
+    return GOOD
+
+
+def _show(found: Run) -> None:
+    manifest = found.manifest
+    contract = manifest["contract"]
+    rows = {
+        "run": found.run_id,
+        "project": manifest["project_name"],
+        "status": f"{found.status}, {'sealed' if found.is_sealed else 'not sealed'}",
+        "created": manifest["created_at_utc"],
+        "finished": manifest["finished_at_utc"] or "-",
+        "code": f"{manifest['git_hash'] or 'no git'}{' (with changes)' if manifest['git_dirty'] else ''}",
+        "contract": f"{contract['name']} {contract['version']}" if contract else "none",
+        "input": manifest["input_copied_path"] or "-",
+        "root digest": found.root_digest or "-",
+        "folder": str(found.path),
+    }
+    for name, value in rows.items():
+        print(f"{name:<12} {value}")
+    if found.state.outcomes:
+        print("\nstages")
+        for stage, outcome in found.state.outcomes.items():
+            reasons = "; ".join(found.state.endings[stage].reasons)
+            print(f"  {stage:<14} {outcome.value}{f': {reasons}' if reasons else ''}")
+    if found.summary:
+        print("\nmetrics")
+        for name, value in found.summary.items():
+            print(f"  {name:<24} {value}")
+    records = list(found.artifacts())
+    if records:
+        print(f"\nartifacts ({len(records)})")
+        print_table(
+            ("  ARTIFACT", "BYTES", "FILE"),
+            ((f"  {record.label}", str(record.bytes), record.filename) for record in records),
+        )

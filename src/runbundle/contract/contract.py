@@ -1,0 +1,166 @@
+"""The contract of a project: its layout, artifacts and stages."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from runbundle.base.errors import ContractError
+from runbundle.base.ids import check_identifier
+from runbundle.contract.layout import INPUT_FOLDER, STANDARD, Layout
+from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required, StageSpec
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The versioned catalog that runs are held to.
+
+    Attributes:
+        name: usually the project's.
+        version: of the contract; any text.
+        artifacts: the specs; ids are unique, and so are the file names they give.
+        stages: in order; a spec's stage must be one of them.
+        layout: where things lie.
+        formats: the formats that artifacts may have, or None for all.
+        allow_extras: whether undeclared artifacts may be saved, under ``layout.extras_folder``.
+
+    Raises:
+        ContractError: it contradicts itself.
+    """
+
+    name: str
+    version: str
+    artifacts: tuple[ArtifactSpec, ...] = ()
+    stages: tuple[StageSpec, ...] = ()
+    layout: Layout = field(default=STANDARD)
+    formats: frozenset[str] | None = None
+    allow_extras: bool = False
+
+    def __post_init__(self) -> None:
+        check_identifier(self.name, what="contract name")
+        object.__setattr__(self, "artifacts", tuple(self.artifacts))
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if self.formats is not None:
+            object.__setattr__(self, "formats", frozenset(self.formats))
+        _refuse_twice("artifact", (spec.artifact_id for spec in self.artifacts))
+        _refuse_twice("stage", (stage.stage for stage in self.stages))
+        self._check_stages()
+        self._check_artifacts()
+
+    @cached_property
+    def by_id(self) -> MappingProxyType[str, ArtifactSpec]:
+        """The specs by artifact_id."""
+        return MappingProxyType({spec.artifact_id: spec for spec in self.artifacts})
+
+    @cached_property
+    def input_spec(self) -> ArtifactSpec | None:
+        """The spec that stands for the primary input, if there is one."""
+        return next((spec for spec in self.artifacts if spec.kind == INPUT_KIND), None)
+
+    def spec(self, artifact_id: str) -> ArtifactSpec:
+        """The spec of an id.
+
+        Raises:
+            ContractError: it is not declared.
+        """
+        found = self.by_id.get(str(artifact_id))
+        if found is None:
+            raise ContractError(
+                f"The contract {self.name} {self.version} declares no artifact {str(artifact_id)!r}",
+                hint=f"It declares {', '.join(self.by_id)}",
+            )
+        return found
+
+    def stage(self, name: str) -> StageSpec:
+        """The stage of a name.
+
+        Raises:
+            ContractError: it is not declared.
+        """
+        for stage in self.stages:
+            if stage.stage == name:
+                return stage
+        declared = ", ".join(stage.stage for stage in self.stages) or "none"
+        raise ContractError(f"The contract {self.name} declares no stage {name!r}", hint=f"It declares {declared}")
+
+    def of_stage(self, stage: str | None, *required: Required) -> tuple[ArtifactSpec, ...]:
+        """The specs of a stage, or only those with one of the given ``required``."""
+        return tuple(
+            spec for spec in self.artifacts if spec.stage == stage and (not required or spec.required in required)
+        )
+
+    def required_by_stage(self) -> dict[str, tuple[str, ...]]:
+        """For each stage, the ids it owes: always, or when it passed."""
+        owed = (Required.ALWAYS, Required.IF_PASSED)
+        return {s.stage: tuple(spec.artifact_id for spec in self.of_stage(s.stage, *owed)) for s in self.stages}
+
+    def optional_by_stage(self) -> dict[str, tuple[str, ...]]:
+        """For each stage, the ids it may write."""
+        return {
+            s.stage: tuple(spec.artifact_id for spec in self.of_stage(s.stage, Required.OPTIONAL)) for s in self.stages
+        }
+
+    def path_of(self, spec: ArtifactSpec, *, variant: str | None, input_stem: str | None) -> str:
+        """The path of an artifact in the run: injective, also when compared without case.
+
+        Raises:
+            InvalidInputError, InvalidName: as ``Layout.file_name_of``.
+            ContractError: the name could as well be that of another spec.
+        """
+        folder = self.layout.folder_of(spec.kind)
+        name = self.layout.file_name_of(spec.suffix, spec.ext, variant=variant, input_stem=input_stem)
+        if variant is not None:
+            self._refuse_ambiguous(spec, f"{spec.suffix}{self.layout.separator}{variant}")
+        return f"{folder}/{name}"
+
+    def _refuse_ambiguous(self, spec: ArtifactSpec, stem: str) -> None:
+        separator = self.layout.separator
+        for other in self.artifacts:
+            is_rival = other.suffix.startswith(f"{spec.suffix}{separator}") and other.ext == spec.ext
+            if is_rival and (stem == other.suffix or stem.startswith(f"{other.suffix}{separator}")):
+                start = other.suffix[len(spec.suffix) + len(separator) :]
+                raise ContractError(
+                    f"The file name of {spec.artifact_id} with that variant could be one of {other.artifact_id}",
+                    hint=f"Give the variant a name that does not begin with {start!r}",
+                )
+
+    def _check_stages(self) -> None:
+        known: set[str] = set()
+        for stage in self.stages:
+            late = [need for need in stage.needs if need not in known]
+            if late:
+                raise ContractError(f"The stage {stage.stage} needs {late}, which no stage before it is named")
+            known.add(stage.stage)
+        for spec in self.artifacts:
+            if spec.stage is not None and spec.stage not in known:
+                raise ContractError(f"{spec.artifact_id} belongs to the stage {spec.stage!r}, which is not declared")
+
+    def _check_artifacts(self) -> None:
+        places: dict[tuple[str, str, str], str] = {}
+        inputs = [spec.artifact_id for spec in self.artifacts if spec.kind == INPUT_KIND]
+        if len(inputs) > 1:
+            raise ContractError(f"Only one spec may be of kind input, not {inputs}")
+        for spec in self.artifacts:
+            if self.formats is not None and spec.kind != INPUT_KIND and spec.format not in self.formats:
+                raise ContractError(
+                    f"{spec.artifact_id} has the format {spec.format}, which the contract does not allow"
+                )
+            if spec.kind == INPUT_KIND:
+                continue
+            folder = unicodedata.normalize("NFC", self.layout.folder_of(spec.kind)).casefold()
+            if folder.split("/")[0] == INPUT_FOLDER:
+                raise ContractError(f"{spec.artifact_id} would lie in {INPUT_FOLDER}/, which is for inputs")
+            other = places.setdefault((folder, spec.suffix, spec.ext), spec.artifact_id)
+            if other != spec.artifact_id:
+                raise ContractError(f"{other} and {spec.artifact_id} would have the same file name")
+
+
+def _refuse_twice(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.casefold() in seen:
+            raise ContractError(f"The {what} {name!r} is declared twice")
+        seen.add(name.casefold())

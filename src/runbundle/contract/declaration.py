@@ -1,0 +1,131 @@
+"""A contract as JSON (``contract.json`` in each run) and as YAML; both come back equal."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from runbundle.base.errors import ContractError, MissingExtra, RunbundleError, UnsupportedVersion
+from runbundle.contract.contract import Contract
+from runbundle.contract.layout import Layout
+from runbundle.contract.spec import ArtifactSpec, StageSpec
+
+SCHEMA_VERSION = 0
+
+_T = TypeVar("_T")
+
+
+def to_mapping(contract: Contract) -> dict[str, Any]:
+    """The contract as a JSON object (docs/format.md, section 5)."""
+    layout = dataclasses.asdict(contract.layout)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": contract.name,
+        "version": contract.version,
+        "allow_extras": contract.allow_extras,
+        "formats": None if contract.formats is None else sorted(contract.formats),
+        "layout": {**layout, "precreate": list(layout["precreate"])},
+        "stages": [{"stage": s.stage, "needs": list(s.needs), "always": s.always} for s in contract.stages],
+        "artifacts": [{**dataclasses.asdict(spec), "required": spec.required.value} for spec in contract.artifacts],
+    }
+
+
+def from_mapping(mapping: Mapping[str, Any]) -> Contract:
+    """The contract of a JSON object.
+
+    Raises:
+        ContractError: all that is wrong with it, gathered.
+        UnsupportedVersion: it was written by a later version.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ContractError("A contract is a mapping")
+    version = mapping.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise UnsupportedVersion(
+            f"The contract has schema_version {version!r}; this version reads {SCHEMA_VERSION}",
+            hint="Use a newer runbundle",
+        )
+    faults: list[str] = []
+    layout = _build(Layout, mapping.get("layout") or {}, "layout", faults)
+    stages = _build_all(StageSpec, mapping.get("stages") or [], "stages", faults)
+    artifacts = _build_all(ArtifactSpec, mapping.get("artifacts") or [], "artifacts", faults)
+    formats = mapping.get("formats")
+    fields = {key: mapping[key] for key in ("name", "version", "allow_extras") if key in mapping}
+    _check_types(Contract, fields, "contract", faults)
+    if formats is not None and not _is_list_of(formats, str):
+        faults.append("formats: must be a list of text")
+    contract = None
+    if not faults:
+        parts = {**fields, "stages": stages, "artifacts": artifacts, "layout": layout, "formats": formats}
+        contract = _construct(Contract, parts, "contract", faults)
+    if contract is None:
+        raise ContractError(f"The contract cannot be used: {'; '.join(faults)}")
+    return contract
+
+
+def from_yaml(text: str) -> Contract:
+    """The contract that a YAML document declares: the fields of ``contract.json``; most may be left out.
+
+    Raises:
+        ContractError: it is not YAML, or not a contract. UnsupportedVersion: as ``from_mapping``.
+    """
+    try:
+        from ruamel.yaml import YAML  # noqa: PLC0415 - a contract in Python does not need it
+        from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtra("ruamel.yaml is needed to read YAML", hint="Install it: pip install ruamel.yaml") from error
+    try:
+        mapping = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ContractError(f"The contract is not YAML: {' '.join(str(error).split())}") from error
+    return from_mapping(mapping)
+
+
+def _build_all(kind: type[_T], items: Any, place: str, faults: list[str]) -> list[_T]:
+    if not isinstance(items, list):
+        faults.append(f"{place}: must be a list")
+        return []
+    built = (_build(kind, item, f"{place}[{index}]", faults) for index, item in enumerate(items))
+    return [item for item in built if item is not None]
+
+
+def _build(kind: type[_T], item: Any, place: str, faults: list[str]) -> _T | None:
+    if not isinstance(item, Mapping):
+        faults.append(f"{place}: must be a mapping")
+        return None
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # dataclasses, all of them
+    fields = {key: value for key, value in item.items() if key in known}
+    before = len(faults)
+    _check_types(kind, fields, place, faults)
+    return _construct(kind, fields, place, faults) if len(faults) == before else None
+
+
+def _construct(kind: Callable[..., _T], fields: Mapping[str, Any], place: str, faults: list[str]) -> _T | None:
+    try:
+        return kind(**fields)
+    except RunbundleError as error:
+        faults.append(f"{place}: {error}")
+    except (TypeError, ValueError) as error:  # a field missing, or no member of an enum
+        faults.append(f"{place}: {error}")
+    return None
+
+
+def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults: list[str]) -> None:
+    """Whether each value has the type that its annotation names; YAML gives numbers where text was meant."""
+    annotations = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    for name, value in fields.items():
+        annotation = annotations[name]
+        fits = (
+            (value is None and "None" in annotation)
+            or (annotation.startswith(("str", "Required")) and isinstance(value, str))
+            or (annotation.startswith("bool") and isinstance(value, bool))
+            or (annotation.startswith("Mapping") and isinstance(value, Mapping))
+            or (annotation.startswith("tuple") and _is_list_of(value, str))
+        )
+        if not fits:
+            faults.append(f"{place}.{name}: {value!r} is not of the type {annotation}")
+
+
+def _is_list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, kind) for item in value)

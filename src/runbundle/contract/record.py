@@ -1,0 +1,95 @@
+"""What a run's log says of its artifacts, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from runbundle.base.errors import LogCorrupt
+
+
+class Pointer(NamedTuple):
+    """The place of a record: whose log, and which line. ``""`` is the creator."""
+
+    writer: str
+    seq: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The pointer as it stands in a log."""
+        return {"writer": self.writer, "seq": self.seq}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any] | None) -> Pointer | None:
+        """The pointer that a record holds, if any."""
+        return None if value is None else cls(value["writer"], value["seq"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRecord:
+    """What was written, as the log says (docs/format.md, section 3.1).
+
+    Attributes:
+        ts_utc: when, ISO-8601 in UTC with milliseconds.
+        artifact_id, variant: unique together in a run, among the records in force.
+        stage: the stage that wrote it, or None.
+        attempt: the attempt at the run that wrote it.
+        kind, format, content_type: what it is.
+        filename: its path in the run.
+        bytes, sha256: what the file holds.
+        description: for people; may repeat.
+        meta: free facts, such as an image's shape and dtype.
+        replaces: the record whose place it took, if any.
+        pointer: where the record stands; None while it is not appended.
+    """
+
+    ts_utc: str
+    artifact_id: str
+    variant: str | None
+    stage: str | None
+    attempt: int
+    kind: str
+    format: str
+    filename: str
+    content_type: str
+    bytes: int
+    sha256: str
+    description: str
+    meta: Mapping[str, Any]
+    replaces: Pointer | None = None
+    pointer: Pointer | None = None
+
+    @property
+    def label(self) -> str:
+        """The id, with its variant in brackets if it has one."""
+        return label(self.artifact_id, self.variant)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record's fields as they stand in the log, without the chain."""
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return {**fields, "meta": dict(self.meta), "replaces": self.replaces and self.replaces.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], pointer: Pointer) -> ArtifactRecord:
+        """The record of a log line.
+
+        Raises:
+            LogCorrupt: a field is missing.
+        """
+        try:
+            fields = {name: record[name] for name in _FIELDS if name != "replaces"}
+            return cls(**fields, replaces=Pointer.from_json(record["replaces"]), pointer=pointer)
+        except (KeyError, TypeError) as error:
+            raise LogCorrupt(
+                f"The artifact record {pointer.seq} of the writer {pointer.writer or '(creator)'} lacks {error}",
+                hint="Look at what `runbundle verify` says",
+            ) from error
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(ArtifactRecord) if field.name != "pointer")
+
+
+def label(artifact_id: str, variant: str | None) -> str:
+    """How an artifact is called in messages."""
+    return f"{artifact_id}[{variant}]" if variant is not None else artifact_id

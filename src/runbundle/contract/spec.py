@@ -1,0 +1,125 @@
+"""What a contract declares: artifacts and stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from runbundle.base.errors import ContractError
+from runbundle.base.ids import check_identifier, check_token
+from runbundle.contract.schema import check_schema
+
+INPUT_KIND = "input"
+_PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".dill")
+
+
+class Required(StrEnum):
+    """When an artifact is owed."""
+
+    ALWAYS = "always"
+    IF_PASSED = "if_passed"
+    OPTIONAL = "optional"
+
+
+class Outcome(StrEnum):
+    """How a stage ended."""
+
+    COMMITTED = "committed"
+    DECLINED = "declined"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactSpec:
+    """One declared output.
+
+    Attributes:
+        artifact_id: its name in code, records and references.
+        kind: the class of artifact; the layout maps it to a folder.
+        suffix: its part of the file name; empty for the input, which keeps its own name.
+        ext: the file extension with its dot; empty for the input.
+        format: how its bytes are written (``runbundle.io.formats``).
+        stage: the stage that writes it, or None.
+        required: whether it is owed always, if the stage passed, or never.
+        is_deliverable: whether it is meant for the user rather than for debugging.
+        description: what it is, for people.
+        schema: what its content must be, or None: ``{"document": <JSON Schema>}``, ``{"arrays": {name: rule}}``
+            or ``{"columns": {name: rule}}``; see ``runbundle.contract.schema``.
+
+    Raises:
+        ContractError, InvalidName: the fields contradict each other or a name cannot be taken.
+    """
+
+    artifact_id: str
+    kind: str
+    suffix: str
+    ext: str
+    format: str
+    stage: str | None = None
+    required: Required = Required.ALWAYS
+    is_deliverable: bool = False
+    description: str = ""
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    def __post_init__(self) -> None:
+        check_identifier(self.artifact_id, what="artifact_id")
+        check_identifier(self.kind, what="kind")
+        # str subclasses (enums of ids) are stored as plain text
+        object.__setattr__(self, "artifact_id", str(self.artifact_id))
+        object.__setattr__(self, "kind", str(self.kind))
+        object.__setattr__(self, "required", Required(self.required))
+        if self.stage is not None:
+            object.__setattr__(self, "stage", str(check_identifier(self.stage, what="stage")))
+        if self.kind == INPUT_KIND:
+            self._check_input()
+        else:
+            check_token(self.suffix, what=f"the suffix of {self.artifact_id}")
+            check_extension(self.ext, what=f"the extension of {self.artifact_id}")
+        if self.schema is not None:
+            check_schema(self.schema, what=self.artifact_id)
+
+    def _check_input(self) -> None:
+        if self.suffix or self.ext or self.format != "file" or self.stage is not None:
+            raise ContractError(
+                f"{self.artifact_id} is of kind input, which keeps the name it came with",
+                hint="Give it no suffix, no ext, no stage, and the format file",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One step of a pipeline.
+
+    Attributes:
+        stage: its name.
+        needs: the stages whose results it uses; it is skipped unless all of them committed.
+        always: it runs even so, and even after a stage failed to give anything.
+    """
+
+    stage: str
+    needs: tuple[str, ...] = ()
+    always: bool = False
+
+    def __post_init__(self) -> None:
+        check_identifier(self.stage, what="stage")
+        object.__setattr__(self, "stage", str(self.stage))
+        object.__setattr__(self, "needs", tuple(str(need) for need in self.needs))
+
+
+def check_extension(ext: str, *, what: str = "the extension") -> str:
+    """A file extension with its dot, of lower-case letters and digits, and none of a pickle.
+
+    Raises:
+        ContractError: anything else.
+    """
+    if not ext.startswith("."):
+        raise ContractError(f"{what} must begin with a dot, not {ext!r}", hint='Write ".png", say')
+    check_token(ext[1:], what=what)
+    if ext in _PICKLES:
+        raise ContractError(
+            f"{what} is {ext}: pickles can run code when they are read", hint="Use npz, parquet or json"
+        )
+    return ext

@@ -1,0 +1,288 @@
+"""Writing and reading artifacts of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from runbundle.base import jsontext
+from runbundle.base.errors import (
+    AlreadyExistsError,
+    ArtifactExists,
+    ArtifactNotFound,
+    ContractError,
+    InvalidInputError,
+    StageError,
+)
+from runbundle.contract.record import ArtifactRecord, Pointer, label
+from runbundle.contract.schema import check_facts
+from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
+from runbundle.io.atomic import Staged, Written, os_errors
+from runbundle.io.confine import check_relative, inside
+from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
+from runbundle.run.seal import check_digest
+from runbundle.run.session import Durability, Session
+from runbundle.run.state import RunState, fold
+
+EXTRA_KIND = "extra"
+
+
+def declared_spec(session: Session, wanted: str | ArtifactSpec) -> ArtifactSpec:
+    """The spec that an id or a spec stands for in the run's own contract.
+
+    Raises:
+        ContractError: it is not declared there, or is declared otherwise.
+    """
+    if session.contract is None:
+        if isinstance(wanted, ArtifactSpec):
+            return wanted
+        raise ContractError(
+            f"The run has no contract that says what {str(wanted)!r} is",
+            hint='Give an ArtifactSpec, or save("name.ext", value)',
+            run=session.run_id,
+        )
+    artifact_id = wanted.artifact_id if isinstance(wanted, ArtifactSpec) else wanted
+    spec = session.contract.spec(artifact_id)
+    if isinstance(wanted, ArtifactSpec) and wanted != spec:
+        raise ContractError(
+            f"The spec of {spec.artifact_id} is not the one in the run's contract",
+            hint="Take the spec from the contract that the run was started with",
+        )
+    return spec
+
+
+def extra_spec(session: Session, name: str) -> tuple[ArtifactSpec, str]:
+    """The spec and the path of an artifact that no contract declares, from its file name.
+
+    Raises:
+        ContractError: the contract allows no extras. UnsupportedFormat: no format has that extension.
+    """
+    check_relative(name, what="name")
+    contract = session.contract
+    if contract is not None and not contract.allow_extras:
+        raise ContractError(
+            f"The contract {contract.name} does not declare {name!r} and allows no extras",
+            hint="Declare it as an ArtifactSpec, or set allow_extras",
+            run=session.run_id,
+        )
+    fmt = format_for_extension(Path(name).suffix)
+    if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
+        raise ContractError(f"The contract {contract.name} does not allow the format {fmt.name}", run=session.run_id)
+    # an extra is known by its name as given, so suffix and ext only have to be well formed
+    spec = ArtifactSpec("extra", EXTRA_KIND, "extra", Path(name).suffix.lower(), fmt.name, None, Required.OPTIONAL)
+    return spec, f"{session.layout.extras_folder}/{name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a caller asks to be written; the arguments of ``RunIO.write``."""
+
+    value: Any
+    variant: str | None = None
+    meta: Mapping[str, Any] | None = None
+    description: str | None = None
+    replace: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
+    """Write an artifact by its spec or id; see ``RunIO.write``."""
+    session.require_open()
+    with session.blamed():
+        spec = declared_spec(session, wanted)
+    with session.blamed(label(spec.artifact_id, offer.variant)):
+        if spec.kind == INPUT_KIND:
+            raise ContractError(f"{spec.artifact_id} is the input", hint="Inputs come in by ingest()")
+        _check_stage(session, spec)
+        return _write(session, spec, spec.artifact_id, _declared_path(session, spec, offer.variant), offer)
+
+
+def write_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
+    """Write an artifact that no contract declares; see ``RunIO.save``."""
+    session.require_open()
+    with session.blamed(name if isinstance(name, str) else None):
+        spec, filename = extra_spec(session, name)
+        return _write(session, spec, name, filename, offer)
+
+
+def _declared_path(session: Session, spec: ArtifactSpec, variant: str | None) -> str:
+    primary = session.state.primary_input
+    stem = PurePosixPath(primary["filename"]).stem if primary else None
+    if session.contract is not None:
+        return session.contract.path_of(spec, variant=variant, input_stem=stem)
+    name = session.layout.file_name_of(spec.suffix, spec.ext, variant=variant, input_stem=stem)
+    return f"{session.layout.folder_of(spec.kind)}/{name}"
+
+
+def _check_stage(session: Session, spec: ArtifactSpec) -> None:
+    if session.contract is None or spec.stage is None:
+        return
+    if session.stage is not None and session.stage != spec.stage:
+        raise StageError(
+            f"{spec.artifact_id} belongs to the stage {spec.stage}, and the open stage is {session.stage}",
+            hint="Write it in its own stage",
+        )
+    if session.stage is None and session.state.is_passed(spec.stage):
+        raise StageError(
+            f"{spec.artifact_id} belongs to the stage {spec.stage}, which has committed",
+            hint="Write it before the stage ends",
+        )
+
+
+def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str, offer: Offer) -> ArtifactRecord:
+    fmt = get_format(spec.format)
+    if fmt.extensions and spec.ext not in fmt.extensions:
+        raise ContractError(f"The format {fmt.name} has the extensions {fmt.extensions}, not {spec.ext}")
+    encoded = _encode(fmt, offer.value, offer.options)
+    if spec.schema is not None:
+        check_facts(spec.schema, encoded.facts(), what=artifact_id)
+    meta = {**encoded.meta, **(offer.meta or {})}
+    description = spec.description if offer.description is None else offer.description
+    jsontext.refuse_non_json(meta, "meta")
+    jsontext.refuse_non_json(description, "the description")
+    place = inside(session.run_dir, filename, what="file")
+    with _reserved(session, (artifact_id, offer.variant), filename, replace=offer.replace) as earlier:
+        session.folder(filename.rpartition("/")[0])
+        replaces = earlier.pointer if earlier else None
+        target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
+        written = _put(session, place, encoded, target, replaces)
+        record = ArtifactRecord(
+            ts_utc=session.now(),
+            artifact_id=artifact_id,
+            variant=offer.variant,
+            stage=spec.stage or session.stage,
+            attempt=session.attempt,
+            kind=spec.kind,
+            format=fmt.name,
+            filename=filename,
+            content_type=fmt.content_type,
+            bytes=written.size,
+            sha256=written.sha256,
+            description=description,
+            meta=meta,
+            replaces=replaces,
+        )
+        pointer = _say_or_undo(session, record, place, is_new=earlier is None)
+    return session.state.records[pointer]
+
+
+def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:
+    try:
+        return fmt.encode(value, **options)
+    except TypeError as error:
+        if isinstance(error, InvalidInputError) or "unexpected keyword" not in str(error):
+            raise
+        raise InvalidInputError(f"The format {fmt.name} does not take the options {sorted(options)}") from error
+
+
+def _put(
+    session: Session, place: Path, encoded: Encoded, target: Mapping[str, Any], replaces: Pointer | None
+) -> Written:
+    """Bring the bytes to their place: new by exclusive creation, or as an announced replacement."""
+    with Staged(place) as staged:
+        encoded.write(staged)
+        written = staged.seal(sync=session.durability is Durability.POWER)
+        if replaces is not None:
+            digest = {"sha256": written.sha256, "bytes": written.size}
+            session.say("intent", **target, **digest, replaces=replaces.to_json())
+            staged.replace()
+        else:
+            try:
+                staged.create()
+            except AlreadyExistsError as error:
+                raise ArtifactExists(
+                    f"A file {target['filename']} is there already",
+                    hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
+                    path=place,
+                ) from error
+    session.remember(place)
+    return written
+
+
+def _say_or_undo(session: Session, record: ArtifactRecord, place: Path, *, is_new: bool) -> Pointer:
+    try:
+        return session.say("artifact", **record.to_json())
+    except BaseException:
+        if is_new:  # nothing was acknowledged: the name is free again
+            with suppress(OSError):
+                place.unlink()
+            session.forget(place)
+        raise
+
+
+@contextmanager
+def _reserved(
+    session: Session, key: tuple[str, str | None], filename: str, *, replace: bool
+) -> Iterator[ArtifactRecord | None]:
+    """Hold a pair while it is written; gives the record that a replacement replaces.
+
+    Raises:
+        ArtifactExists: it was written before, or is being written by another thread; or another name differs
+            from this one in case only.
+    """
+    with session.lock:
+        earlier = session.state.in_force.get(key)
+        if key in session.reserved or (earlier is not None and not replace):
+            raise ArtifactExists(
+                f"{label(*key)} was written before",
+                hint="It was kept. Give another variant, or replace=True",
+                path=session.run_dir / filename,
+            )
+        if earlier is None:
+            _refuse_twin(session, filename)
+        session.reserved.add(key)
+    try:
+        yield earlier
+    finally:
+        with session.lock:
+            session.reserved.discard(key)
+
+
+def _refuse_twin(session: Session, filename: str) -> None:
+    for other in session.state.paths_by_fold.get(fold(filename), ()):
+        if other != filename:
+            raise ArtifactExists(
+                f"{filename} and {other} are one name on some disks", hint="Give names that differ in more than case"
+            )
+
+
+def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: str) -> ArtifactRecord:
+    """The record in force of an artifact.
+
+    Raises:
+        ArtifactNotFound: there is none; the message says what there is.
+    """
+    found = state.in_force.get((str(artifact_id), variant))
+    if found is None:
+        near = [record.label for record in state.in_force.values() if record.artifact_id == str(artifact_id)]
+        known = near or [record.label for record in state.in_force.values()]
+        shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "") if known else "none"
+        raise ArtifactNotFound(
+            f"The run has no artifact {label(str(artifact_id), variant)}", hint=f"It has {shown}", run=run
+        )
+    return found
+
+
+def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord) -> Any:
+    """The value of an artifact, its bytes checked against the log.
+
+    Raises:
+        DigestMismatch: the bytes are not those recorded. DecodeError: they are not of their format.
+    """
+    place = inside(run_dir, record.filename, what="recorded file")
+    with os_errors("Reading", place):
+        try:
+            data = place.read_bytes()
+        except FileNotFoundError as error:
+            raise ArtifactNotFound(
+                f"The file of {record.label} is gone",
+                hint="`runbundle verify` tells what else is missing",
+                run=run_dir.name,
+                path=place,
+            ) from error
+    digests = [record.sha256, *(digest for digest, _ in state.intents.get(record.pointer or Pointer("", -1), ()))]
+    check_digest(place, data, digests, run=run_dir.name, artifact=record.label)
+    return get_format(record.format).decode(data, record.meta)

@@ -1,0 +1,41 @@
+"""``check``: is a run complete? It is held to the contract in its own folder (docs/format.md, section 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runbundle.base.findings import Finding, Report
+from runbundle.contract.check import check_records
+from runbundle.run.finish import COMPLETED
+from runbundle.run.manifest import read_manifest
+from runbundle.run.reopen import read_contract
+from runbundle.run.state import load_state
+from runbundle.run.status import shown_status
+
+
+def check(run_dir: Path) -> Report:
+    """What keeps a run from being complete; no findings when it is.
+
+    Raises:
+        RunNotFound, ManifestCorrupt, LogCorrupt: the run cannot be read.
+    """
+    status = shown_status(run_dir, read_manifest(run_dir))
+    state = load_state(run_dir)
+    contract = read_contract(run_dir)
+    findings = []
+    if status != COMPLETED:
+        findings.append(Finding("run_not_finished", run_dir.name, f"the run is {status}"))
+    if contract is None:
+        return Report(tuple(findings), ("the run has no contract: only its status was checked",))
+    records = list(state.in_force.values())
+    has_input = state.primary_input is not None
+    findings += check_records(contract, records, outcomes=state.outcomes, has_input=has_input)
+    notes = [
+        f"the stage {stage} {outcome.value}: {'; '.join(state.endings[stage].reasons)}"
+        for stage, outcome in state.outcomes.items()
+        if state.endings[stage].reasons
+    ]
+    extras = [record.label for record in records if record.artifact_id not in contract.by_id]
+    if contract.allow_extras and extras:
+        notes.append(f"{len(extras)} undeclared artifacts: {', '.join(extras[:8])}")
+    return Report(tuple(findings), tuple(notes))

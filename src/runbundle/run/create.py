@@ -1,0 +1,207 @@
+"""How a run comes to be: built aside, then renamed into place (docs/format.md, I3)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runbundle.base import jsontext
+from runbundle.base.clock import Clock, timestamp
+from runbundle.base.errors import RunExists
+from runbundle.base.ids import random_text, uuid7
+from runbundle.contract.contract import Contract
+from runbundle.contract.declaration import to_mapping
+from runbundle.contract.layout import STANDARD, Layout
+from runbundle.contract.record import Pointer
+from runbundle.io.atomic import create_file, make_folder, os_errors
+from runbundle.io.formats import yaml
+from runbundle.io.journal import Journal, read_journal
+from runbundle.run import provenance
+from runbundle.run.session import Durability, Session
+from runbundle.run.state import CREATOR, FORMAT_VERSION, LOG_FORMAT, RunState, log_name
+
+CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
+NEW_PREFIX = ".new-"
+_CLASHES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a project gives to each of its runs."""
+
+    project_name: str
+    store: Path
+    contract: Contract | None
+    facts: Mapping[str, Any]
+    producer: Mapping[str, str]
+    durability: Durability
+    clock: Clock
+
+    @property
+    def layout(self) -> Layout:
+        """The contract's layout, or the standard one."""
+        return self.contract.layout if self.contract else STANDARD
+
+    def place_of(self, run_id: str) -> Path:
+        """The folder of a run."""
+        return self.store / self.layout.run_folder.format(project=self.project_name, run_id=run_id)
+
+
+def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Session:
+    """Make a run folder, whole and exclusively, and open it for writing.
+
+    Raises:
+        RunExists: ``run_id`` was given and is taken; an id of our own gets four more characters instead.
+    """
+    moment = plan.clock.now()
+    wanted = run_id or plan.layout.new_run_id(moment, provenance.git_state(Path.cwd()).short, plan.clock)
+    name = wanted
+    for _ in range(_CLASHES):
+        session = _build(plan, config, name, moment)
+        if session is not None:
+            return session
+        if run_id is not None:
+            break
+        name = f"{wanted}-{random_text(plan.clock, 4)}"
+    raise RunExists(f"A run {name} is there already", hint="Give another id", run=name, path=plan.place_of(name))
+
+
+def _build(plan: Plan, config: Mapping[str, Any], name: str, moment: datetime) -> Session | None:
+    """A new run of that name, or None where the name is taken."""
+    place, uuid = plan.place_of(name), uuid7(plan.clock)
+    folder = place.parent / f"{NEW_PREFIX}{uuid}"
+    make_folder(folder)
+    log: Journal | None = None
+    try:
+        with os_errors("Creating the run", place):
+            log = Journal.create(folder / log_name(CREATOR))
+            identity = {"run_id": name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
+            _fill(plan, folder, log, config, identity)
+            session = open_session(folder, log, plan.contract, config, clock=plan.clock, durability=plan.durability)
+            session.rewrite_manifest()
+            is_ours = _rename_new(folder, place)
+    except BaseException:
+        _give_up(folder, log)
+        raise
+    if not is_ours:
+        _give_up(folder, log)
+        return None
+    _settle(session, place, plan.store)
+    return session
+
+
+def _give_up(folder: Path, log: Journal | None) -> None:
+    if log is not None:
+        log.close()
+    shutil.rmtree(folder, ignore_errors=True)  # a leftover is invisible: its name begins with .new-
+
+
+def _fill(plan: Plan, folder: Path, log: Journal, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+    """Everything that a run has from its first moment on, but for the manifest."""
+    digests = write_config(folder, config)
+    digests["contract_sha256"] = None
+    contract = None
+    if plan.contract is not None:
+        written = create_file(folder / CONTRACT, jsontext.pretty(to_mapping(plan.contract)))
+        digests["contract_sha256"] = written.sha256
+        contract = {"name": plan.contract.name, "version": plan.contract.version, "sha256": written.sha256}
+    for relative in plan.layout.precreate:
+        make_folder(folder / relative)
+    run = {
+        **identity,
+        "project_name": plan.project_name,
+        "producer": dict(plan.producer),
+        "contract": contract,
+        "layout": plan.layout.name,
+        "requires": [],
+        "facts": dict(plan.facts),
+    }
+    now = timestamp(plan.clock.now())
+    header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}
+    log.append({"record": "header", "ts_utc": now, "host": provenance.host(), **header})
+    log.append({"record": "attempt", "ts_utc": now, **attempt_start(1, digests)})
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> dict[str, str | None]:
+    """Write the two configuration files; returns their digests as attempts record them."""
+    data = yaml.dump(dict(config))
+    return {
+        "config_sha256": create_file(folder / CONFIG, data).sha256,
+        "config_resolved_sha256": create_file(folder / CONFIG_RESOLVED, data).sha256,
+    }
+
+
+def attempt_start(number: int, digests: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the record that begins an attempt: what runs, where, and with what."""
+    code = provenance.git_state(Path.cwd())
+    return {
+        "event": "start",
+        "attempt": number,
+        "git_hash": code.commit,
+        "git_dirty": code.is_dirty,
+        "package_versions": provenance.package_versions(),
+        "python": provenance.python(),
+        "platform": provenance.system(),
+        "command": provenance.command(),
+        "host": provenance.host(),
+        **digests,
+    }
+
+
+def open_session(
+    run_dir: Path,
+    log: Journal,
+    contract: Contract | None,
+    config: Mapping[str, Any],
+    *,
+    clock: Clock,
+    durability: Durability,
+) -> Session:
+    """The session of the creator's log, with all that the log says so far."""
+    state = RunState()
+    for seq, record in enumerate(read_journal(log.path).records):
+        state.apply(record, Pointer(CREATOR, seq))
+    run: Mapping[str, Any] = state.header["run"] if state.header else {}
+    return Session(
+        run_dir=run_dir,
+        run_id=run["run_id"],
+        project_name=run["project_name"],
+        writer=CREATOR,
+        log=log,
+        state=state,
+        attempt=state.attempt,
+        contract=contract,
+        layout=contract.layout if contract else STANDARD,
+        config=config,
+        clock=clock,
+        durability=durability,
+    )
+
+
+def _rename_new(folder: Path, place: Path) -> bool:
+    """Rename a new run into place, unless something is there: a run is never empty, so rename refuses to cover it."""
+    if os.path.lexists(place):
+        return False
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def _settle(session: Session, place: Path, store: Path) -> None:
+    """The session goes on under the run's name; all that was made is yet to be synced."""
+    session.run_dir = place
+    session.log.path = place / log_name(CREATOR)
+    session.unsynced_files = {path for path in place.iterdir() if path.is_file()}
+    session.unsynced_folders = {place, *(folder for folder in place.parents if store in (folder, *folder.parents))}
+    if session.durability is Durability.POWER:
+        session.sync()

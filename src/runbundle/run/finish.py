@@ -1,0 +1,111 @@
+"""The end of an attempt: metrics written, the end said, the manifest brought up to it, the run sealed."""
+
+from __future__ import annotations
+
+import traceback
+
+from runbundle.base import jsontext
+from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError, StageError
+from runbundle.contract.check import check_records
+from runbundle.io.atomic import create_file, replace_file
+from runbundle.io.confine import files_below
+from runbundle.run.metrics import METRICS_FILE, MetricLog, metrics_document, read_points
+from runbundle.run.seal import write_seal
+from runbundle.run.session import Session
+
+COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
+
+
+def finish(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> str:
+    """End the attempt with ``status`` and seal the run; returns the root digest.
+
+    A run that is to complete and lacks what its contract requires is sealed as failed, and then this raises.
+
+    Raises:
+        StageError: a stage is open. ContractUnmet: the contract is not met.
+        CorruptError: a file that the log records is gone or cut.
+    """
+    session.require_open()
+    with session.blamed():
+        if session.stage is not None:
+            raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
+        if status == COMPLETED:
+            error = _fault(session)
+            status = FAILED if error else COMPLETED
+        root_digest = _end(session, metrics, status, error)
+        if isinstance(error, RunbundleError) and error.code in (ContractUnmet.code, CorruptError.code):
+            raise error
+        return root_digest
+
+
+def _fault(session: Session) -> RunbundleError | None:
+    """Why the run cannot be completed, if it cannot."""
+    for record in session.state.in_force.values():
+        place = session.run_dir / record.filename
+        if not place.is_file() or place.stat().st_size != record.bytes:
+            return CorruptError(
+                f"The file of {record.label} is gone or cut since it was written",
+                hint="Something else changes the run folder",
+                artifact=record.label,
+                path=place,
+            )
+    if session.contract is None:
+        return None
+    found = check_records(
+        session.contract,
+        session.state.in_force.values(),
+        outcomes=session.state.outcomes,
+        has_input=session.state.primary_input is not None,
+    )
+    faults = [f"{finding.subject}: {finding.message}" for finding in found]
+    if not faults:
+        return None
+    return ContractUnmet(f"The run does not meet its contract: {'; '.join(faults)}", hint="It was sealed as failed")
+
+
+def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> str:
+    if error is not None:
+        _keep_traceback(session, error)
+    if metrics.journal is not None:
+        document = metrics_document(read_points(session.run_dir))
+        replace_file(session.run_dir / METRICS_FILE, jsontext.pretty(document, what="the metrics"))
+        session.remember(session.run_dir / METRICS_FILE)
+    said = None if error is None else {"type": type(error).__name__, "message": _text(error)}
+    session.say("attempt", event="end", attempt=session.attempt, status=status, error=said)
+    session.rewrite_manifest()
+    _remember_logs(session)
+    session.sync()
+    root_digest = write_seal(session.run_dir, recorded_digests(session))
+    session.is_finished = True
+    session.log.close()
+    if metrics.journal is not None:
+        metrics.journal.close()
+    return root_digest
+
+
+def recorded_digests(session: Session) -> dict[str, str]:
+    """The digests that the log holds, by path: of files in force, and of those set aside."""
+    digests = {path: next(iter(allowed)) for path, _, allowed in session.state.files() if len(allowed) == 1}
+    for source, target, pointer in session.state.moves:
+        if pointer in session.state.records:
+            place = target if (session.run_dir / target).exists() else source
+            digests[place] = session.state.records[pointer].sha256
+    return digests
+
+
+def _remember_logs(session: Session) -> None:
+    """What others wrote into the run by hand, such as text logs, is made safe as well."""
+    for relative in files_below(session.run_dir):
+        if relative.startswith("logs/"):
+            session.remember(session.run_dir / relative)
+
+
+def _keep_traceback(session: Session, error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    place = session.folder("logs") / f"traceback.{session.attempt}.txt"
+    create_file(place, text.encode("utf-8", "backslashreplace"))
+    session.remember(place)
+
+
+def _text(error: BaseException) -> str:
+    return str(error).encode("utf-8", "backslashreplace").decode("utf-8")

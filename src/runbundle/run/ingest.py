@@ -1,0 +1,199 @@
+"""Inputs: copied into the run under their own names, hashed, and recorded.
+
+A run has one primary input, after which a layout may name files: the first that is ingested or read by name. Further
+inputs are recorded beside it and change no name; so two inputs of one stem never make two artifacts meet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from runbundle.base.errors import ConflictError, InputExists, InputNotFound, InvalidName, InvalidValue
+from runbundle.base.ids import check_component
+from runbundle.contract.layout import INPUT_FOLDER
+from runbundle.contract.record import Pointer
+from runbundle.io.atomic import Staged, Written, copy_into, hash_file, os_errors
+from runbundle.io.confine import inside
+from runbundle.run.seal import check_digest
+from runbundle.run.session import Durability, Session
+from runbundle.run.state import fold
+
+
+class CollisionPolicy(StrEnum):
+    """What to do where an input of that name is there already.
+
+    Attributes:
+        FAIL: refuse.
+        OVERWRITE: replace it; the old file stays whole until the new one is.
+        RESUME: go on with it if its SHA-256 is the same, else refuse.
+    """
+
+    FAIL = "fail"
+    OVERWRITE = "overwrite"
+    RESUME = "resume"
+
+
+def ingest(session: Session, source: str | Path, policy: CollisionPolicy | str) -> Path:
+    """Copy a file into the run; see ``RunIO.ingest``."""
+    session.require_open()
+    with session.blamed():
+        policy = _policy(policy)
+        path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+        if not path.is_absolute():
+            raise InvalidValue(
+                f"ingest() takes an absolute path, not {str(source)!r}", hint="Resolve it first: Path(p).resolve()"
+            )
+        name = check_component(path.name, what="input")
+        if not path.is_file():
+            raise InputNotFound(f"There is no file {path}", hint="Check the path", path=path)
+        with session.lock:
+            return _take(session, path, name, policy)
+
+
+def _policy(policy: CollisionPolicy | str) -> CollisionPolicy:
+    try:
+        return CollisionPolicy(policy)
+    except ValueError as error:
+        raise InvalidValue(
+            f"There is no collision policy {policy!r}", hint=f"Take one of {', '.join(CollisionPolicy)}"
+        ) from error
+
+
+def _take(session: Session, source: Path, name: str, policy: CollisionPolicy) -> Path:
+    relative = f"{INPUT_FOLDER}/{name}"
+    place = inside(session.run_dir, relative, what="input")
+    session.folder(INPUT_FOLDER)
+    _refuse_twin(place)
+    pointer, known = _recorded(session, relative)
+    if os.path.lexists(place):
+        if policy is CollisionPolicy.FAIL:
+            raise InputExists(f"An input {name} is there already", hint="Give another collision policy", path=place)
+        if policy is CollisionPolicy.RESUME:
+            _go_on(session, source, place, pointer, known)
+            return place
+    elif known is not None:
+        raise InputExists(f"The input {name} was recorded and its file is gone", hint="Restore it", path=place)
+    with Staged(place) as staged:
+        copy_into(source, staged)
+        written = staged.seal(sync=session.durability is Durability.POWER)
+        if os.path.lexists(place):
+            _announce(session, relative, written, pointer)
+            staged.replace()
+        else:
+            staged.create()
+    session.remember(place)
+    _record(session, relative, written, source, policy, pointer)
+    return place
+
+
+def _refuse_twin(place: Path) -> None:
+    for other in place.parent.iterdir():
+        if other.name != place.name and fold(other.name) == fold(place.name):
+            raise InputExists(
+                f"The inputs {place.name} and {other.name} are one name on some disks", hint="Rename one", path=place
+            )
+
+
+def _recorded(session: Session, relative: str) -> tuple[Pointer | None, Mapping[str, Any] | None]:
+    for pointer, record in session.state.inputs.items():
+        if record["filename"] == relative:
+            return pointer, record
+    return None, None
+
+
+def _announce(session: Session, relative: str, written: Written, pointer: Pointer | None) -> None:
+    if pointer is not None:
+        target = {"artifact_id": _input_id(session), "variant": None, "filename": relative}
+        digest = {"sha256": written.sha256, "bytes": written.size}
+        session.say("intent", **target, **digest, replaces=pointer.to_json())
+
+
+def _go_on(
+    session: Session, source: Path, place: Path, pointer: Pointer | None, known: Mapping[str, Any] | None
+) -> None:
+    there, given = hash_file(place), hash_file(source)
+    if there.sha256 != given.sha256:
+        raise InputExists(
+            f"An input {place.name} is there already and holds something else",
+            hint="Start another run for the other file, or give the policy overwrite",
+            path=place,
+        )
+    if known is None or known["sha256"] != there.sha256:
+        _record(session, f"{INPUT_FOLDER}/{place.name}", there, source, CollisionPolicy.RESUME, pointer)
+
+
+def _record(
+    session: Session,
+    relative: str,
+    written: Written | None,
+    source: Path | None,
+    policy: CollisionPolicy | None,
+    replaces: Pointer | None,
+) -> None:
+    primary = session.state.primary_input
+    session.say(
+        "input",
+        attempt=session.attempt,
+        artifact_id=_input_id(session),
+        filename=relative,
+        bytes=written.size if written else None,
+        sha256=written.sha256 if written else None,
+        input_original_path=str(source) if source else None,
+        collision_policy=policy.value if policy else None,
+        is_primary=primary is None or primary["filename"] == relative,
+        replaces=replaces.to_json() if replaces else None,
+    )
+    session.rewrite_manifest()
+
+
+def _input_id(session: Session) -> str | None:
+    spec = session.contract.input_spec if session.contract else None
+    return spec.artifact_id if spec else None
+
+
+def primary_path(session: Session, name: str | None) -> Path:
+    """The primary input's file; a file of that name in ``input/`` becomes it, without copying or hashing.
+
+    Raises:
+        InvalidName: a relative path with folders. InputNotFound: no such file, or none was ingested.
+        ConflictError: another file is the primary input.
+    """
+    primary = session.state.primary_input
+    if name is None:
+        if primary is None:
+            raise InputNotFound("The run has no input", hint="Call ingest() first", run=session.run_id)
+        return inside(session.run_dir, primary["filename"], what="input")
+    if "/" in name:
+        raise InvalidName(f"{name!r} is a relative path with folders", hint="Give a file name, or an absolute path")
+    relative = f"{INPUT_FOLDER}/{check_component(name, what='input')}"
+    place = inside(session.run_dir, relative, what="input")
+    if not place.is_file():
+        raise InputNotFound(f"There is no {relative} in the run", hint="Ingest it first", path=place)
+    if primary is None:
+        session.require_open()
+        _record(session, relative, None, None, None, None)
+    elif primary["filename"] != relative:
+        raise ConflictError(
+            f"The primary input is {primary['filename']}; it does not change in a run",
+            hint=f"Start another run for {name}",
+            run=session.run_id,
+        )
+    return place
+
+
+def read_input(session: Session, place: Path) -> bytes:
+    """The bytes of an input, checked against the log where they were hashed.
+
+    Raises:
+        DigestMismatch: they changed since.
+    """
+    with os_errors("Reading", place):
+        data = place.read_bytes()
+    _, known = _recorded(session, f"{INPUT_FOLDER}/{place.name}")
+    if known is not None and known["sha256"] is not None:
+        check_digest(place, data, [known["sha256"]], run=session.run_id, artifact=known["artifact_id"] or place.name)
+    return data

@@ -1,0 +1,148 @@
+"""Projects: the only ones who make run folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runbundle._version import __version__
+from runbundle.base import jsontext
+from runbundle.base.clock import Clock, SystemClock
+from runbundle.base.errors import InvalidName, RunNotFound, UnavailableError
+from runbundle.base.ids import check_component, check_identifier
+from runbundle.contract.contract import Contract
+from runbundle.io.atomic import make_folder
+from runbundle.io.formats import get_format
+from runbundle.run import provenance
+from runbundle.run.config import as_mapping
+from runbundle.run.create import Plan, create_run
+from runbundle.run.manifest import MANIFEST
+from runbundle.run.reopen import reopen
+from runbundle.run.runio import RunIO
+from runbundle.run.session import Durability
+
+PRODUCER = {"name": "runbundle", "version": __version__}
+_LOOKS_LIKE_RUN_ID = re.compile(r"run_\d|\d{4}-\d{2}-\d{2}_")
+
+
+def default_store() -> Path:
+    """``RUNBUNDLE_STORE``, else the top of the repository that holds the current folder, else that folder."""
+    named = os.environ.get("RUNBUNDLE_STORE")
+    return Path(named) if named else provenance.git_state(Path.cwd()).root or Path.cwd()
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The named owner of runs: makes their folders, and nothing else does.
+
+    Attributes:
+        name: ASCII letters, digits, ``. _ -``; may not look like a run id.
+        store: the folder that holds ``runs/``; ``~`` is expanded, and it is made if it is not there. Left out:
+            ``RUNBUNDLE_STORE``, else the repository's top, else the current folder.
+        contract: what runs are held to, or None.
+        facts: what each manifest of the project says besides, such as the version of the project's program.
+        durability: what a call that returned is safe from: ``process`` (its end), or ``power`` (a power cut).
+        clock: where times and random bytes come from.
+
+    Raises:
+        InvalidName: the name cannot be taken. UnsupportedFormat: the contract names a format that is not there.
+    """
+
+    name: str
+    store: str | Path | None = None
+    contract: Contract | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    durability: Durability | str = Durability.PROCESS
+    clock: Clock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        check_identifier(self.name, what="project name")
+        if _LOOKS_LIKE_RUN_ID.match(self.name):
+            raise InvalidName(f"The project name {self.name!r} looks like a run id", hint="Give another name")
+        jsontext.refuse_non_json(dict(self.facts), "facts")
+        for spec in self.contract.artifacts if self.contract else ():
+            get_format(spec.format)
+        object.__setattr__(self, "durability", Durability(self.durability))
+
+    def start(self, config: Any = None, *, run_id: str | None = None) -> RunIO:
+        """Make a run and open it for writing. Use it as a context manager, or call ``finish`` at the end.
+
+        The folder appears whole, with its manifest, configuration, contract and log, or not at all.
+
+        Args:
+            config: a mapping or dataclass of plain values, kept as ``config.yaml`` and ``config_resolved.yaml``.
+            run_id: one path component; left out, the layout's template gives one.
+
+        Raises:
+            RunExists: a run of that id is there. InvalidConfig, InvalidName: what was given cannot be taken.
+            UnavailableError: the store cannot be written, or is a file.
+        """
+        resolved = as_mapping(config)
+        if run_id is not None:
+            check_component(run_id, what="run id")
+        return RunIO(create_run(self._plan(), resolved, run_id))
+
+    def resume(self, run_id: str, config: Any = None, *, allow_changed: bool = False) -> RunIO:
+        """Open a failed, aborted or interrupted run for another attempt.
+
+        What committed stays. What a stage left uncommitted is set aside under ``attempts/``, and so is a file that
+        no record accounts for. An old seal is kept under ``provenance/``.
+
+        Args:
+            run_id: the run's id in this project.
+            config: the configuration to go on with; left out, that of the run.
+            allow_changed: go on although the code, the configuration or the contract differ.
+
+        Raises:
+            RunNotFound: there is no such run. RunSealed: it is completed. RunBusy: its writer lives.
+            ResumeRefused: the code, the configuration or the contract differ.
+            LogCorrupt: its log is damaged.
+        """
+        plan = self._plan()
+        run_dir = plan.place_of(check_component(run_id, what="run id"))
+        if not (run_dir / MANIFEST).is_file():
+            raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=f"It would be {run_dir}", run=run_id)
+        return RunIO(
+            reopen(
+                run_dir,
+                None if config is None else as_mapping(config),
+                self.contract,
+                clock=self.clock,
+                durability=plan.durability,
+                allow_changed=allow_changed,
+            )
+        )
+
+    def _plan(self) -> Plan:
+        store = Path(os.path.expanduser(self.store or default_store()))  # noqa: PTH111 - an unknown `~name` is a name
+        if store.exists() and not store.is_dir():
+            raise UnavailableError(f"The store {store} is a file", hint="Give a folder", path=store)
+        make_folder(store)
+        return Plan(
+            self.name,
+            store.resolve(),
+            self.contract,
+            self.facts,
+            PRODUCER,
+            Durability(self.durability),
+            self.clock,
+        )
+
+
+def start(
+    project: str | None = None, config: Any = None, *, store: str | Path | None = None, run_id: str | None = None
+) -> RunIO:
+    """Start a run without a contract: ``Project(project, store=store).start(config, run_id=run_id)``.
+
+    Args:
+        project: the project's name; left out, ``RUNBUNDLE_PROJECT``, else ``default``.
+        config: as ``Project.start``.
+        store: as ``Project``.
+        run_id: as ``Project.start``.
+    """
+    name = project or os.environ.get("RUNBUNDLE_PROJECT") or "default"
+    return Project(name, store=store).start(config, run_id=run_id)

@@ -1,0 +1,140 @@
+"""The read-only view of one run: nothing but its folder is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from runbundle.base.errors import ArtifactNotFound, DigestMismatch
+from runbundle.base.findings import Report
+from runbundle.contract.contract import Contract
+from runbundle.contract.record import ArtifactRecord
+from runbundle.run.artifacts import find_record, read_artifact
+from runbundle.run.check import check
+from runbundle.run.manifest import read_manifest
+from runbundle.run.metrics import Points, Series, final_scalars, read_points
+from runbundle.run.reopen import read_contract
+from runbundle.run.seal import Progress, is_sealed
+from runbundle.run.state import RunState, load_state
+from runbundle.run.status import shown_status
+from runbundle.run.verify import root_digest_of, verify
+
+
+class Run:
+    """A run as it stands on disk. Make one with ``open_run``.
+
+    The manifest is read at once, the rest when it is asked for; ``refresh`` reads again what a live run added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest: Mapping[str, Any] = read_manifest(path)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return str(self.manifest["run_id"])
+
+    @property
+    def status(self) -> str:
+        """``running``, ``completed``, ``failed``, ``aborted``, ``interrupted``, or ``unknown``."""
+        return shown_status(self.path, self.manifest)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the run has a seal."""
+        return is_sealed(self.path)
+
+    @property
+    def root_digest(self) -> str | None:
+        """The SHA-256 of the seal; None without one."""
+        return root_digest_of(self.path)
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        return dict(self.manifest.get("config_snapshot") or {})
+
+    @cached_property
+    def contract(self) -> Contract | None:
+        """What the run is held to."""
+        return read_contract(self.path)
+
+    @cached_property
+    def state(self) -> RunState:
+        """What the logs say: attempts, inputs, artifacts, stages."""
+        return load_state(self.path)
+
+    @cached_property
+    def _points(self) -> Points:
+        return read_points(self.path)
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The final scalars: the last value of each series, and over them ``run.summary``."""
+        return final_scalars(self._points)
+
+    def series(self, name: str) -> Series:
+        """The steps and values of a metric.
+
+        Raises:
+            ArtifactNotFound: no point of that name was logged.
+        """
+        found = self._points.series.get(name)
+        if found is None:
+            known = ", ".join(list(self._points.series)[:8]) or "none"
+            raise ArtifactNotFound(f"The run has no metric {name!r}", hint=f"It has {known}", run=self.run_id)
+        return found
+
+    def artifacts(self) -> Iterator[ArtifactRecord]:
+        """The artifact records in force, in the order of their paths."""
+        yield from sorted(self.state.in_force.values(), key=lambda record: record.filename)
+
+    def record(self, artifact_id: str, variant: str | None = None) -> ArtifactRecord:
+        """What was recorded of an artifact.
+
+        Raises:
+            ArtifactNotFound: it was not written.
+        """
+        return find_record(self.state, artifact_id, variant, run=self.run_id)
+
+    def read(self, artifact_id: str, variant: str | None = None) -> Any:
+        """The value of an artifact, its bytes checked against the log.
+
+        Raises:
+            ArtifactNotFound: it was not written. DigestMismatch: its bytes changed since.
+        """
+        try:
+            return read_artifact(self.path, self.state, self.record(artifact_id, variant))
+        except DigestMismatch:
+            if self.is_sealed:
+                raise
+        self.refresh()  # a writer may have replaced it since we read the log
+        return read_artifact(self.path, self.state, self.record(artifact_id, variant))
+
+    def refresh(self) -> None:
+        """Read again what is on disk."""
+        self.manifest = read_manifest(self.path)
+        for name in ("state", "contract", "_points"):
+            self.__dict__.pop(name, None)
+
+    def check(self) -> Report:
+        """Is it complete? No findings when it meets its contract."""
+        return check(self.path)
+
+    def verify(self, *, root_digest: str | None = None, progress: Progress | None = None) -> Report:
+        """Is it intact? No findings when every byte is as it was written; arguments as ``runbundle.run.verify``."""
+        return verify(self.path, root_digest=root_digest, progress=progress)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run folder for reading; no store is needed.
+
+    Raises:
+        RunNotFound: the folder holds no manifest. ManifestCorrupt: it cannot be read.
+        UnsupportedVersion: a later version wrote it.
+    """
+    return Run(Path(os.path.expanduser(path)).resolve())  # noqa: PTH111 - an unknown `~name` is a name

@@ -1,0 +1,308 @@
+"""The handle that writes into one run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from runbundle.base.errors import ContractError
+from runbundle.contract.contract import Contract
+from runbundle.contract.record import ArtifactRecord
+from runbundle.contract.spec import ArtifactSpec, Outcome
+from runbundle.io.input_image import decode_bgr
+from runbundle.run import artifacts, ingest
+from runbundle.run.artifacts import Offer
+from runbundle.run.finish import ABORTED, COMPLETED, FAILED, finish
+from runbundle.run.ingest import CollisionPolicy
+from runbundle.run.metrics import MetricLog, Summary, read_points
+from runbundle.run.session import Session
+from runbundle.run.stages import Stage, skip
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class RunIO:
+    """Writes into one run. It cannot create a run: a ``Project`` does, and gives you this.
+
+    When a method that writes returns, a kill of the process loses nothing of it. When a stage commits, ``flush``
+    returns or the run finishes, a power cut loses nothing either. Threads may share a handle; a forked process may
+    not. As a context manager it finishes the run: ``completed``, ``failed`` by an exception, ``aborted`` by
+    KeyboardInterrupt.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._metrics = MetricLog(session)
+        self._summary: Summary | None = None
+        self._logger: logging.Logger | None = None
+        self._root_digest: str | None = None
+
+    # -- which run ---------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self._session.run_dir
+
+    @property
+    def run_id(self) -> str:
+        """The run's id: the name of its folder."""
+        return self._session.run_id
+
+    @property
+    def contract(self) -> Contract | None:
+        """What the run is held to."""
+        return self._session.contract
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        return self._session.config
+
+    @property
+    def root_digest(self) -> str | None:
+        """The SHA-256 of the seal; None until the run is finished."""
+        return self._root_digest
+
+    # -- inputs ------------------------------------------------------------------------------------
+
+    def ingest(self, source: str | Path, *, collision_policy: CollisionPolicy | str = CollisionPolicy.FAIL) -> Path:
+        """Copy a file into ``input/`` under its own name, hash it and record it.
+
+        The first input is the primary one, after which a layout may name files; it stays the primary one.
+
+        Args:
+            source: an absolute path; ``~`` is expanded.
+            collision_policy: what to do where an input of that name is there.
+
+        Returns:
+            The path of the copy.
+
+        Raises:
+            InvalidValue: the path is relative. InputNotFound: there is no such file.
+            InputExists: the policy refuses.
+        """
+        return ingest.ingest(self._session, source, collision_policy)
+
+    def read_input_bgr(
+        self,
+        name_or_path: str | Path | None = None,
+        *,
+        collision_policy: CollisionPolicy | str = CollisionPolicy.FAIL,
+    ) -> np.ndarray[Any, Any]:
+        """The primary input as an image: EXIF orientation applied, uint8, shape (H, W, 3), BGR.
+
+        Args:
+            name_or_path: an absolute path is ingested first; a file name must be in ``input/`` and becomes the
+                primary input without copying or hashing; left out, the primary input is read.
+            collision_policy: for an absolute path.
+
+        Raises:
+            InvalidName: a relative path with folders. InputNotFound: no such file.
+            DecodeError: not an image, or truncated. DigestMismatch: it changed since it was ingested.
+        """
+        return decode_bgr(self.read_input(name_or_path, collision_policy=collision_policy))
+
+    def read_input(
+        self,
+        name_or_path: str | Path | None = None,
+        *,
+        collision_policy: CollisionPolicy | str = CollisionPolicy.FAIL,
+    ) -> bytes:
+        """The bytes of the primary input, checked against the log; arguments as ``read_input_bgr``."""
+        with self._session.blamed():
+            if name_or_path is not None and Path(name_or_path).expanduser().is_absolute():
+                place = self.ingest(name_or_path, collision_policy=collision_policy)
+            else:
+                place = ingest.primary_path(self._session, None if name_or_path is None else str(name_or_path))
+            return ingest.read_input(self._session, place)
+
+    # -- artifacts ---------------------------------------------------------------------------------
+
+    def write(
+        self,
+        spec: ArtifactSpec | str,
+        value: Any,
+        *,
+        variant: str | None = None,
+        meta: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        replace: bool = False,
+        **options: Any,
+    ) -> ArtifactRecord:
+        """Write an artifact by its spec, or by its id in the run's contract.
+
+        All or nothing: the file appears whole under its name, then it is recorded.
+
+        Args:
+            spec: what to write.
+            value: what the spec's format takes; see ``runbundle.io.formats``.
+            variant: which of several artifacts of the id: ``a-z 0-9 . _ -``.
+            meta: free facts for the record.
+            description: for people; left out, the spec's.
+            replace: put it in the place of the one written before; a reader sees one of the two, whole.
+            **options: what the format takes besides, such as ``true_value`` for a mask.
+
+        Returns:
+            What was recorded.
+
+        Raises:
+            ArtifactExists: (artifact_id, variant) was written before. ContractError: it is not declared.
+            InvalidValue, InvalidType: the format or the schema refuses the value.
+            StageError: it belongs to another stage. RunSealed: the run is finished.
+        """
+        offer = Offer(
+            value=value, variant=variant, meta=meta, description=description, replace=replace, options=options
+        )
+        return artifacts.write_declared(self._session, spec, offer)
+
+    def write_png(self, spec: ArtifactSpec | str, *, image: Any, **more: Any) -> ArtifactRecord:
+        """``write`` an image by a spec of the format png."""
+        return self._write_as("png", spec, image, more)
+
+    def write_mask_png(
+        self, spec: ArtifactSpec | str, *, mask: Any, true_value: int = 255, **more: Any
+    ) -> ArtifactRecord:
+        """``write`` a mask by a spec of the format mask; true is stored as ``true_value``, 1 to 255."""
+        return self._write_as("mask", spec, mask, {**more, "true_value": true_value})
+
+    def write_json(self, spec: ArtifactSpec | str, *, data: Any, **more: Any) -> ArtifactRecord:
+        """``write`` a document by a spec of the format json."""
+        return self._write_as("json", spec, data, more)
+
+    def _write_as(self, name: str, spec: ArtifactSpec | str, value: Any, more: Mapping[str, Any]) -> ArtifactRecord:
+        with self._session.blamed():
+            found = artifacts.declared_spec(self._session, spec)
+            if found.format != name:
+                raise ContractError(
+                    f"{found.artifact_id} has the format {found.format}, not {name}", hint="Use write()"
+                )
+        return self.write(spec, value, **more)
+
+    def save(
+        self,
+        name: str,
+        value: Any,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        description: str = "",
+        replace: bool = False,
+        **options: Any,
+    ) -> ArtifactRecord:
+        """Write an artifact that no contract declares; its id is ``name``, its format by the extension.
+
+        Args:
+            name: a file name, or a relative path with ``/``, under the layout's folder for extras.
+            value: what the format takes.
+            meta: free facts for the record.
+            description: for people.
+            replace: as ``write``.
+            **options: what the format takes besides.
+
+        Raises:
+            ContractError: the run's contract allows no extras. UnsupportedFormat: no format has the extension.
+            ArtifactExists, InvalidName, InvalidValue, InvalidType, RunSealed: as ``write``.
+        """
+        offer = Offer(value=value, meta=meta, description=description, replace=replace, options=options)
+        return artifacts.write_extra(self._session, name, offer)
+
+    def read(self, artifact_id: str, variant: str | None = None) -> Any:
+        """An artifact of this run, its bytes checked against the log.
+
+        Raises:
+            ArtifactNotFound: it was not written. DigestMismatch: its bytes changed since.
+        """
+        with self._session.blamed(str(artifact_id)):
+            record = artifacts.find_record(self._session.state, artifact_id, variant, run=self.run_id)
+            return artifacts.read_artifact(self.path, self._session.state, record)
+
+    # -- metrics and text --------------------------------------------------------------------------
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Append one point to the metric series named by the keys; numbers, also NaN and infinities.
+
+        ``step`` left out counts by itself from the last one.
+        """
+        self._metrics.log(values, step)
+
+    @property
+    def summary(self) -> Summary:
+        """The final scalars: ``run.summary["accuracy"] = 0.97`` is recorded at once."""
+        if self._summary is None:
+            self._summary = Summary(self._metrics, dict(read_points(self.path).summary))
+        return self._summary
+
+    @property
+    def logger(self) -> logging.Logger:
+        """A standard logger that writes ``logs/run.log``, times in UTC; it is no part of the logging tree."""
+        if self._logger is None:
+            self._session.require_open()
+            handler = logging.FileHandler(self._session.folder("logs") / "run.log", encoding="utf-8")
+            formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S+00:00")
+            formatter.converter = time.gmtime
+            handler.setFormatter(formatter)
+            self._logger = logging.Logger(self.run_id, logging.DEBUG)  # noqa: LOG001 - no other code gets it
+            self._logger.addHandler(handler)
+        return self._logger
+
+    def flush(self) -> None:
+        """When this returns, a power cut loses nothing that was written or logged before."""
+        self._session.require_open()
+        with self._session.blamed():
+            self._session.sync()
+
+    # -- stages and the end ------------------------------------------------------------------------
+
+    def stage(self, name: str) -> Stage:
+        """A stage to use as a context manager: ``with run.stage("grid") as stage: ...``."""
+        return Stage(self._session, name)
+
+    def needs(self, name: str) -> bool:
+        """Whether a stage has yet to commit: ``if run.needs("grid"): ...``."""
+        return not self._session.state.is_passed(name)
+
+    def outcome(self, name: str) -> Outcome | None:
+        """How the last try of a stage ended; None if it has not."""
+        return self._session.state.outcomes.get(name)
+
+    def skip(self, name: str, *reasons: str) -> None:
+        """Record that a stage is not run, and why."""
+        with self._session.blamed():
+            skip(self._session, name, reasons)
+
+    def finish(self, status: str = COMPLETED, error: BaseException | None = None) -> str:
+        """End the attempt and seal the run; returns the root digest. After it, every write is ``RunSealed``.
+
+        Args:
+            status: ``completed``, ``failed`` or ``aborted``.
+            error: what ended it; its traceback goes to ``logs/``.
+
+        Raises:
+            ContractUnmet: the run lacks what its contract requires; it was sealed as failed.
+            StageError: a stage is open. RunSealed: it was finished before.
+        """
+        if status not in (COMPLETED, FAILED, ABORTED):
+            raise ContractError(f"A run ends completed, failed or aborted, not {status!r}")
+        self._session.require_open()
+        for handler in self._logger.handlers if self._logger else ():
+            handler.close()
+        self._root_digest = finish(self._session, self._metrics, status, error)
+        return self._root_digest
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session.is_finished:
+            return
+        if error is None or (isinstance(error, SystemExit) and not error.code):
+            self.finish(COMPLETED)
+        else:
+            self.finish(ABORTED if isinstance(error, KeyboardInterrupt) else FAILED, error)

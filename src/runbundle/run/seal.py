@@ -1,0 +1,109 @@
+"""The seal: SHA-256 of every file of a finished run, as ``sha256sum`` writes it (docs/format.md, section 6)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
+from runbundle.base.ids import Digest
+from runbundle.io.atomic import TEMPORARY_PREFIX, Written, hash_file, os_errors, replace_file
+from runbundle.io.confine import check_relative, files_below
+
+SEAL = "SHA256SUMS"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)\Z")
+
+Progress = Callable[[int], None]
+
+
+def is_sealed(run_dir: Path) -> bool:
+    """Whether the run has a seal."""
+    return os.path.lexists(run_dir / SEAL)
+
+
+def write_seal(run_dir: Path, known: Mapping[str, str]) -> Digest:
+    """Seal a run whose writer has written everything else; returns the root digest.
+
+    Args:
+        run_dir: the run.
+        known: digests that the log holds; they stand in the seal although the file may have changed since.
+    """
+    found = [path for path in files_below(run_dir) if is_covered(path)]
+    hashed = hash_files(run_dir, (path for path in found if path not in known))
+    digests = {**{path: written.sha256 for path, written in hashed.items()}, **known}
+    for path in digests:
+        check_relative(path, what="file")
+    lines = (f"{digests[path]}  {path}\n" for path in sorted(digests, key=os.fsencode))
+    return replace_file(run_dir / SEAL, "".join(lines).encode(), sync=True).sha256
+
+
+def is_covered(path: str) -> bool:
+    """Whether a file counts as part of the run."""
+    return path != SEAL and not path.rpartition("/")[2].startswith(TEMPORARY_PREFIX)
+
+
+def read_seal(run_dir: Path) -> tuple[dict[str, str], Digest]:
+    """The digests of a seal by path, and the root digest.
+
+    Raises:
+        CorruptError: it is not a list of digests and paths inside the run.
+    """
+    with os_errors("Reading", run_dir / SEAL):
+        data = (run_dir / SEAL).read_bytes()
+    digests: dict[str, str] = {}
+    try:
+        text = data.decode("utf-8")
+        for number, line in enumerate(text.splitlines(), start=1):
+            match = _LINE.match(line)
+            if not match or match[2] in digests:
+                raise _damaged(run_dir, f"line {number} is not a new digest and path")
+            digests[check_relative(match[2])] = match[1]
+    except (UnicodeDecodeError, InvalidName) as error:
+        raise _damaged(run_dir, str(error)) from error
+    if not text.endswith("\n"):
+        raise _damaged(run_dir, "it does not end with a whole line")
+    return digests, Digest(hashlib.sha256(data).hexdigest())
+
+
+def _damaged(run_dir: Path, reason: str) -> CorruptError:
+    return CorruptError(
+        f"The seal of {run_dir.name} cannot be read: {reason}",
+        hint="Look at what `runbundle verify` says",
+        path=run_dir / SEAL,
+    )
+
+
+def hash_files(run_dir: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, Written]:
+    """Length and digest of files of a run, hashed on all cores."""
+
+    def one(path: str) -> tuple[str, Written]:
+        written = hash_file(run_dir / path)
+        if progress:
+            progress(written.size)
+        return path, written
+
+    todo = list(paths)
+    if len(todo) < 2 or (os.cpu_count() or 1) < 2:
+        return dict(map(one, todo))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(pool.map(one, todo))
+
+
+def check_digest(path: Path, data: bytes, digests: Iterable[str], *, run: str, artifact: str) -> None:
+    """Whether bytes just read are those that were recorded.
+
+    Raises:
+        DigestMismatch: they are not.
+    """
+    if hashlib.sha256(data).hexdigest() not in digests:
+        raise DigestMismatch(
+            f"The bytes of {path.name} are not those that were recorded",
+            hint="`runbundle verify` tells what else differs; restore the file from a copy",
+            run=run,
+            artifact=artifact,
+            path=path,
+        )

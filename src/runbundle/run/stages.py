@@ -1,0 +1,159 @@
+"""Stages of a run: begun, and committed against the contract (docs/format.md, I16 and I17)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from runbundle.base.errors import ContractUnmet, StageError
+from runbundle.base.ids import check_identifier
+from runbundle.contract.check import missing_of_stage
+from runbundle.contract.spec import Outcome
+from runbundle.io.atomic import move
+from runbundle.run.session import Session
+
+
+class Stage:
+    """A stage that is open: ``with run.stage("grid") as stage: ...``.
+
+    Leaving the block commits it: what it owes must be there. An exception fails it. When the block is left, a power
+    cut loses nothing that the stage wrote.
+
+    Attributes:
+        name: the stage's name. outcome: how it ended, or None while it is open.
+    """
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
+        self._reasons: tuple[str, ...] | None = None
+        self.name = str(name)
+        self.outcome: Outcome | None = None
+
+    def decline(self, *reasons: str) -> None:
+        """The stage worked, and has nothing to give. It ends as ``declined``; what depends on it is skipped."""
+        self._reasons = tuple(str(reason) for reason in reasons) or ("no reason was given",)
+
+    def __enter__(self) -> Self:
+        with self._session.blamed():
+            begin(self._session, self.name)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session = self._session
+        try:
+            if error is not None:
+                self.outcome = Outcome.FAILED
+                _commit(session, self.name, Outcome.FAILED, [f"{type(error).__name__}: {error}"])
+                return
+            self.outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
+            missing = _missing(session, self.name, self.outcome)
+            if missing:
+                self.outcome = Outcome.FAILED
+                reason = f"The stage {self.name} ended without {', '.join(missing)}"
+                _commit(session, self.name, Outcome.FAILED, [reason])
+                raise ContractUnmet(
+                    reason,
+                    hint="Write what its contract requires, or decline",
+                    run=session.run_id,
+                    artifact=missing[0],
+                )
+            _commit(session, self.name, self.outcome, self._reasons or ())
+        finally:
+            session.stage = None
+
+
+def begin(session: Session, name: str) -> None:
+    """Open a stage; what an earlier try of it left uncommitted is set aside first.
+
+    Raises:
+        StageError: another is open, or this one has passed.
+        ContractError: the contract declares no such stage.
+    """
+    session.require_open()
+    if session.contract is not None:
+        session.contract.stage(name)
+    check_identifier(name, what="stage")
+    with session.lock:
+        if session.stage is not None:
+            raise StageError(f"The stage {session.stage} is open", hint=f"End it before {name} begins")
+        if session.state.is_passed(name):
+            raise StageError(f"The stage {name} has committed", hint=f'Ask first: if run.needs("{name}"): ...')
+        set_aside(session, name)
+        number = session.state.tries.get(name, 0) + 1
+        session.say("stage", stage=name, event="start", attempt=session.attempt, **{"try": number})
+        session.stage = name
+
+
+def skip(session: Session, name: str, reasons: Sequence[str]) -> None:
+    """Record that a stage was not run, because of what another gave."""
+    begin(session, name)
+    try:
+        _commit(session, name, Outcome.SKIPPED, reasons)
+    finally:
+        session.stage = None
+
+
+def set_aside(session: Session, name: str) -> None:
+    """Move the uncommitted artifacts of a stage's last try to ``attempts/``; finish moves a crash cut short."""
+    number = session.state.tries.get(name, 0)
+    left = session.state.uncommitted(name)
+    if left:
+        moved = [
+            {
+                "from": record.filename,
+                "to": f"attempts/{name}.{number}/{record.filename}",
+                "artifact": record.pointer.to_json() if record.pointer else None,
+            }
+            for record in left
+        ]
+        session.say("stage", stage=name, event="set_aside", attempt=session.attempt, moved=moved, **{"try": number})
+    finish_moves(session)
+
+
+def finish_moves(session: Session) -> None:
+    """Do the moves that the log announces and that are not done yet."""
+    for source, target, _ in session.state.moves:
+        origin, place = session.run_dir / source, session.run_dir / target
+        if origin.is_file() and not place.exists() and not _is_in_force(session, source):
+            move(origin, place)
+            session.forget(origin)
+            session.remember(place)
+
+
+def _is_in_force(session: Session, filename: str) -> bool:
+    return any(record.filename == filename for record in session.state.in_force.values())
+
+
+def _missing(session: Session, name: str, outcome: Outcome) -> list[str]:
+    """The ids that a stage owes and that are not there whole."""
+    if session.contract is None:
+        return []
+    records = [record for record in session.state.in_force.values() if record.stage == name]
+    whole = [record for record in records if _is_whole(session.run_dir / record.filename, record.bytes)]
+    gone = [record.artifact_id for record in records if record not in whole]
+    return gone + [spec.artifact_id for spec in missing_of_stage(session.contract, name, outcome, whole)]
+
+
+def _is_whole(place: Path, size: int) -> bool:
+    try:
+        return place.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str]) -> None:
+    """End a stage: first all it wrote becomes safe, then the commit is said, then that becomes safe."""
+    session.sync()
+    session.say(
+        "commit",
+        stage=name,
+        outcome=outcome.value,
+        reasons=list(reasons),
+        attempt=session.attempt,
+        **{"try": session.state.tries[name]},
+    )
+    session.log.sync()

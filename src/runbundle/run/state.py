@@ -1,0 +1,231 @@
+"""What the logs of a run say, taken together (docs/format.md, section 3).
+
+Records are applied one by one, in any order across logs; what replaces what is said by pointers only.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from runbundle.base.errors import LogCorrupt, RunNotFound, UnsupportedVersion
+from runbundle.contract.record import ArtifactRecord, Pointer
+from runbundle.contract.spec import Outcome
+from runbundle.io.atomic import os_errors
+from runbundle.io.journal import Content, read_intact
+
+FORMAT_VERSION = 0
+LOG_FORMAT = "runbundle-log"
+CREATOR = ""
+LOG_STEM = "artifacts"
+METRICS_STEM = "metrics"
+
+Record = Mapping[str, Any]
+
+
+class Ending(NamedTuple):
+    """How a try of a stage ended."""
+
+    try_number: int
+    outcome: Outcome
+    reasons: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class RunState:
+    """The facts of a run.
+
+    Attributes:
+        header: the first record of the creator's log.
+        starts, ends: the ``attempt`` records by their number.
+        inputs: the ``input`` records in force, by pointer.
+        records: every artifact record, by pointer.
+        gone: pointers of records that are no longer in force.
+        in_force: artifact records in force, by (artifact_id, variant).
+        intents: digests and lengths that a replacement announced, by the pointer it replaces.
+        endings: for each stage, how its last try ended.
+        tries: for each stage, how often it began.
+        moves: the files of tries set aside: (from, to, pointer).
+        paths_by_fold: every path in force, by its form on disks that ignore case.
+        conflicts: artifacts of which two records are in force, against I14.
+    """
+
+    header: Record | None = None
+    starts: dict[int, Record] = field(default_factory=dict)
+    ends: dict[int, Record] = field(default_factory=dict)
+    inputs: dict[Pointer, Record] = field(default_factory=dict)
+    records: dict[Pointer, ArtifactRecord] = field(default_factory=dict)
+    gone: set[Pointer] = field(default_factory=set)
+    in_force: dict[tuple[str, str | None], ArtifactRecord] = field(default_factory=dict)
+    intents: dict[Pointer, list[tuple[str, int]]] = field(default_factory=dict)
+    endings: dict[str, Ending] = field(default_factory=dict)
+    tries: dict[str, int] = field(default_factory=dict)
+    moves: list[tuple[str, str, Pointer]] = field(default_factory=list)
+    paths_by_fold: dict[str, set[str]] = field(default_factory=dict)
+    conflicts: list[str] = field(default_factory=list)
+
+    def apply(self, record: Record, pointer: Pointer) -> None:
+        """Take in one record; types that are not known are ignored.
+
+        Raises:
+            LogCorrupt: a field that the format promises is missing.
+            UnsupportedVersion: the log is of a later version.
+        """
+        try:
+            apply = _APPLY.get(record["record"])
+            if apply is not None:
+                apply(self, record, pointer)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, LogCorrupt):
+                raise
+            raise LogCorrupt(
+                f"Record {pointer.seq} ({record.get('record')}) of the log of {pointer.writer or 'the creator'} "
+                f"is not as it must be: {error}",
+                hint="Look at what `runbundle verify` says",
+            ) from error
+
+    @property
+    def attempt(self) -> int:
+        """The number of the last attempt; 0 before the first."""
+        return max(self.starts, default=0)
+
+    @property
+    def primary_input(self) -> Record | None:
+        """The record of the primary input, if one was set."""
+        return next((record for record in self.inputs.values() if record["is_primary"]), None)
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """How each stage ended, for those that did."""
+        return {
+            stage: ending.outcome
+            for stage, ending in self.endings.items()
+            if ending.try_number >= self.tries.get(stage, 0)
+        }
+
+    def is_passed(self, stage: str) -> bool:
+        """Whether the last try of a stage committed or declined: it need not run again."""
+        return self.outcomes.get(stage) in (Outcome.COMMITTED, Outcome.DECLINED)
+
+    def uncommitted(self, stage: str) -> list[ArtifactRecord]:
+        """The artifacts in force of a stage whose last try did not pass."""
+        return [] if self.is_passed(stage) else [r for r in self.in_force.values() if r.stage == stage]
+
+    def files(self) -> Iterator[tuple[str, int | None, frozenset[str]]]:
+        """Every file the log accounts for: its path, its length if there is one only, the digests it may have."""
+        for pointer, record in (*self.inputs.items(), *((r.pointer, r.to_json()) for r in self.in_force.values())):
+            if pointer is None or record["sha256"] is None:
+                yield record["filename"], None, frozenset()
+                continue
+            announced = self.intents.get(pointer, [])
+            digests = frozenset((record["sha256"], *(digest for digest, _ in announced)))
+            yield record["filename"], None if announced else record["bytes"], digests
+
+    def _apply_header(self, record: Record, pointer: Pointer) -> None:
+        if record["format"] != LOG_FORMAT or record["format_version"] != FORMAT_VERSION:
+            raise UnsupportedVersion(
+                f"The log is {record['format']} {record['format_version']}; this version reads {FORMAT_VERSION}",
+                hint="Use a newer runbundle",
+            )
+        if pointer.writer == CREATOR:
+            self.header = record
+
+    def _apply_attempt(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+        (self.starts if record["event"] == "start" else self.ends)[record["attempt"]] = record
+
+    def _apply_input(self, record: Record, pointer: Pointer) -> None:
+        self._retire(Pointer.from_json(record["replaces"]))
+        if pointer not in self.gone:
+            self.inputs[pointer] = record
+
+    def _apply_artifact(self, record: Record, pointer: Pointer) -> None:
+        artifact = ArtifactRecord.from_json(record, pointer)
+        self.records[pointer] = artifact
+        self._retire(artifact.replaces)
+        if pointer not in self.gone:
+            if (artifact.artifact_id, artifact.variant) in self.in_force:
+                self.conflicts.append(artifact.label)
+            self.in_force[artifact.artifact_id, artifact.variant] = artifact
+            self.paths_by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
+
+    def _apply_intent(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+        replaced = Pointer.from_json(record["replaces"])
+        if replaced is not None:
+            self.intents.setdefault(replaced, []).append((record["sha256"], record["bytes"]))
+
+    def _apply_stage(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+        if record["event"] == "start":
+            self.tries[record["stage"]] = max(self.tries.get(record["stage"], 0), record["try"])
+        elif record["event"] == "set_aside":
+            for move in record["moved"]:
+                moved = Pointer(**move["artifact"])
+                self.moves.append((move["from"], move["to"], moved))
+                self._retire(moved)
+
+    def _apply_commit(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+        ending = Ending(record["try"], Outcome(record["outcome"]), tuple(record["reasons"]))
+        known = self.endings.get(record["stage"])
+        if known is None or ending.try_number >= known.try_number:
+            self.endings[record["stage"]] = ending
+
+    def _retire(self, pointer: Pointer | None) -> None:
+        if pointer is None:
+            return
+        self.gone.add(pointer)
+        self.inputs.pop(pointer, None)
+        old = self.records.get(pointer)
+        if old is not None and self.in_force.get((old.artifact_id, old.variant)) is old:
+            del self.in_force[old.artifact_id, old.variant]
+            self.paths_by_fold[fold(old.filename)].discard(old.filename)
+
+
+def fold(path: str) -> str:
+    """A path as disks see it that ignore case and Unicode form."""
+    return unicodedata.normalize("NFC", path).casefold()
+
+
+_APPLY = {
+    "header": RunState._apply_header,  # noqa: SLF001 - its own methods
+    "attempt": RunState._apply_attempt,  # noqa: SLF001
+    "input": RunState._apply_input,  # noqa: SLF001
+    "artifact": RunState._apply_artifact,  # noqa: SLF001
+    "intent": RunState._apply_intent,  # noqa: SLF001
+    "stage": RunState._apply_stage,  # noqa: SLF001
+    "commit": RunState._apply_commit,  # noqa: SLF001
+}
+
+
+def log_name(writer: str, stem: str = LOG_STEM) -> str:
+    """The file name of a writer's log."""
+    return f"{stem}.{writer}.jsonl" if writer else f"{stem}.jsonl"
+
+
+def log_paths(run_dir: Path, stem: str = LOG_STEM) -> dict[str, Path]:
+    """The logs of a run (or its metric journals) by writer."""
+    with os_errors("Listing", run_dir):
+        found = {path.name[len(stem) : -len(".jsonl")]: path for path in sorted(run_dir.glob(f"{stem}*.jsonl"))}
+    return {writer[1:]: path for writer, path in found.items() if writer == CREATOR or writer.startswith(".")}
+
+
+def unite(logs: Mapping[str, Content]) -> RunState:
+    """What the lines of the logs say together, each up to its first damage."""
+    state = RunState()
+    for writer, content in logs.items():
+        for seq, record in enumerate(content.records):
+            state.apply(record, Pointer(writer, seq))
+    return state
+
+
+def load_state(run_dir: Path) -> RunState:
+    """What a run's logs say.
+
+    Raises:
+        RunNotFound: there is no log. LogCorrupt: a line before a log's end is damaged.
+    """
+    paths = log_paths(run_dir)
+    if CREATOR not in paths:
+        raise RunNotFound(f"{run_dir} has no {log_name(CREATOR)}", hint="Is it a run folder?", path=run_dir)
+    return unite({writer: read_intact(path) for writer, path in paths.items()})

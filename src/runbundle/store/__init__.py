@@ -1,0 +1,1 @@
+"""Many runs: finding them in a store."""
