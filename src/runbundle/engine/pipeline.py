@@ -49,6 +49,10 @@ class StageContext(Generic[ConfigT]):
         """How an earlier stage ended; None if it has not."""
         return self.run_io.outcome(stage)
 
+    def reasons(self, stage: str) -> tuple[str, ...]:
+        """Why an earlier stage ended as it did; empty for one that simply committed."""
+        return self.run_io.reasons(stage)
+
     def decline(self, *reasons: str) -> None:
         """This stage worked, and has nothing to give."""
         self.stage.decline(*reasons)

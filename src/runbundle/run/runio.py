@@ -65,6 +65,11 @@ class RunIO:
         return self._session.config
 
     @property
+    def primary_input(self) -> Mapping[str, Any] | None:
+        """The record of the primary input (``filename``, ``bytes``, ``sha256`` ...); None until there is one."""
+        return self._session.state.primary_input
+
+    @property
     def root_digest(self) -> str | None:
         """The SHA-256 of the seal; None until the run is finished."""
         return self._root_digest
@@ -269,6 +274,11 @@ class RunIO:
     def outcome(self, name: str) -> Outcome | None:
         """How the last try of a stage ended; None if it has not."""
         return self._session.state.outcomes.get(name)
+
+    def reasons(self, name: str) -> tuple[str, ...]:
+        """What was said when a stage last ended: why it declined, failed or was skipped."""
+        ending = self._session.state.endings.get(name)
+        return ending.reasons if ending else ()
 
     def skip(self, name: str, *reasons: str) -> None:
         """Record that a stage is not run, and why."""

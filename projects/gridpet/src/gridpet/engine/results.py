@@ -1,0 +1,63 @@
+"""What the steps compute, each once a process and in this order: photo, points, geometry, segmentation, measurement.
+
+A result is remembered in the context for the stages after it; in a resumed run it is computed again from the photo,
+which gives the same. Each function raises ``Declined`` where there is nothing to give.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import runbundle as rb
+from gridpet.engine.config import MeasureConfig
+from gridpet.vision.geometry import fit_geometry
+from gridpet.vision.lattice import find_grid
+from gridpet.vision.measure import Measurement, measure
+from gridpet.vision.model import Declined, Geometry, GridKind, GridPoints
+from gridpet.vision.segment import Segmentation, segment
+
+Context = rb.StageContext[MeasureConfig]
+
+
+def photo(context: Context) -> NDArray[np.uint8]:
+    """The photo as displayed: uint8 BGR, shape (height, width, 3)."""
+    return context.recall("photo", lambda: _decode(context))
+
+
+def points(context: Context) -> GridPoints:
+    """The nodes of the printed grid."""
+    kind = None if context.config.grid == "auto" else GridKind(context.config.grid)
+    return context.recall("points", lambda: find_grid(photo(context), kind=kind, pitch_mm=context.config.pitch_mm))
+
+
+def geometry(context: Context) -> Geometry:
+    """The map from pixels to millimetres."""
+    height, width = photo(context).shape[:2]
+    return context.recall("geometry", lambda: fit_geometry(points(context), size_px=(width, height)))
+
+
+def segmentation(context: Context) -> Segmentation:
+    """Which pixels are objects."""
+    return context.recall("segmentation", lambda: segment(photo(context), points(context), geometry(context)))
+
+
+def measurement(context: Context) -> Measurement:
+    """The sizes of the objects."""
+    return context.recall(
+        "measurement",
+        lambda: measure(
+            segmentation(context),
+            geometry(context),
+            photo(context),
+            pitch_u_rel=context.config.pitch_u_rel,
+            object_height_mm=context.config.object_height_mm,
+        ),
+    )
+
+
+def _decode(context: Context) -> NDArray[np.uint8]:
+    try:
+        return context.run_io.read_input_bgr()
+    except rb.errors.DecodeError as error:
+        raise Declined(error.what) from error
