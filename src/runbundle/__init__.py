@@ -24,11 +24,12 @@ from runbundle._version import __version__
 if TYPE_CHECKING:
     from runbundle.base.errors import RunbundleError
     from runbundle.base.findings import Finding, Report
+    from runbundle.cli.exits import report_error, run_command
     from runbundle.contract.contract import Contract
     from runbundle.contract.layout import Layout
     from runbundle.contract.record import ArtifactRecord
     from runbundle.contract.spec import ArtifactSpec, Outcome, Required, StageSpec
-    from runbundle.engine.batch import batch
+    from runbundle.engine.batch import BatchReport, Done, batch
     from runbundle.engine.pipeline import Pipeline, StageContext
     from runbundle.run.ingest import CollisionPolicy
     from runbundle.run.project import Project, start
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ArtifactRecord",
     "ArtifactSpec",
+    "BatchReport",
     "CollisionPolicy",
     "Contract",
+    "Done",
     "Finding",
     "Layout",
     "Outcome",
@@ -56,14 +59,18 @@ __all__ = [
     "batch",
     "errors",
     "open_run",
+    "report_error",
+    "run_command",
     "start",
 ]
 
 _HOMES = {
     "ArtifactRecord": "contract.record",
     "ArtifactSpec": "contract.spec",
+    "BatchReport": "engine.batch",
     "CollisionPolicy": "run.ingest",
     "Contract": "contract.contract",
+    "Done": "engine.batch",
     "Finding": "base.findings",
     "Layout": "contract.layout",
     "Outcome": "contract.spec",
@@ -78,6 +85,8 @@ _HOMES = {
     "StageSpec": "contract.spec",
     "batch": "engine.batch",
     "open_run": "run.run",
+    "report_error": "cli.exits",
+    "run_command": "cli.exits",
     "start": "run.project",
 }
 

@@ -84,6 +84,11 @@ class RunbundleError(Exception):
         text = f"{self.what} ({place})" if place else self.what
         return f"{text}. {self.hint}" if self.hint else text
 
+    def to_json(self) -> dict[str, str | None]:
+        """The error as a JSON object."""
+        names = ("what", "hint", "run", "artifact", "path")
+        return {"code": self.code, **{name: getattr(self, name) for name in names}}
+
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders whole."""
         return (_rebuild, (type(self), self.__dict__.copy()))

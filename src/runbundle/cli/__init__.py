@@ -12,8 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from runbundle._version import __version__
-from runbundle.base.errors import RunbundleError
-from runbundle.cli.exits import USAGE, exit_code
+from runbundle.cli.exits import USAGE, run_command
 
 __all__ = ["main"]
 
@@ -37,25 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help(sys.stderr)
         return USAGE
-    try:
-        return int(options.run(options))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of stdout went away, as `head` does
-        sys.stdout = None
-        return 0
-    except RunbundleError as error:
-        if options.debug:
-            raise
-        print(f"runbundle: {_one_line(error)}", file=sys.stderr)
-        if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
-        return exit_code(error)
-
-
-def _one_line(error: RunbundleError) -> str:
-    return str(error).removesuffix(f". {error.hint}") if error.hint else str(error)
+    return run_command(lambda: int(options.run(options)), prog="runbundle", debug=options.debug)
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

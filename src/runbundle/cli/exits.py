@@ -1,6 +1,13 @@
-"""Exit codes: one for each branch of the errors."""
+"""How a command ends: exit codes by the branches of the errors, two lines on stderr, a traceback only if asked for.
+
+The commands of projects end in the same way, through ``run_command`` and ``report_error``.
+"""
 
 from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
 
 from runbundle.base.errors import (
     ConflictError,
@@ -10,11 +17,41 @@ from runbundle.base.errors import (
     RunbundleError,
 )
 
-GOOD, NO, USAGE, NOT_FOUND, ENVIRONMENT = 0, 1, 2, 3, 4
+GOOD, NO, USAGE, NOT_FOUND, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _BRANCHES = ((NotFoundError, NOT_FOUND), (InvalidInputError, USAGE), (CorruptError, NO), (ConflictError, NO))
 
 
-def exit_code(error: RunbundleError) -> int:
-    """The exit code that an error stands for."""
+def run_command(command: Callable[[], int], *, prog: str, debug: bool = False) -> int:
+    """Call a command and return its exit code; an error of the library becomes its two lines and its code.
+
+    Args:
+        command: does the work and returns an exit code.
+        prog: the program's name, for messages.
+        debug: let errors through with their traceback.
+    """
+    try:
+        code = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout went away, as `head` does: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return GOOD
+    except RunbundleError as error:
+        if debug:
+            raise
+        return report_error(error, prog=prog)
+    return code
+
+
+def report_error(error: RunbundleError, *, prog: str) -> int:
+    """Print what happened and what to do on stderr; returns the exit code that the error stands for."""
+    text = str(error)
+    if error.hint:
+        text = text.removesuffix(f". {error.hint}")
+    print(f"{prog}: {text}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
     return next((code for branch, code in _BRANCHES if isinstance(error, branch)), ENVIRONMENT)
