@@ -82,14 +82,19 @@ def folded_cells(lattice: Lattice, look: LineLook, axis: int) -> FloatArray:
     return np.asarray(look.sign * sample(look.image, uv[ok]).mean(axis=1), dtype=np.float64)
 
 
-def line_width_px(lattice: Lattice, look: LineLook) -> tuple[float, float]:
-    """Median width at half height, px, and median height, grey values, of the lines through the nodes."""
+def line_widths_px(lattice: Lattice, look: LineLook) -> tuple[tuple[float, float], float]:
+    """Median widths at half height, px, of the lines along i and along j, and the median height, grey values.
+
+    The two differ where the camera moved: the lines across its way are smeared.
+    """
     readings = look.read(lattice.model, lattice.ij, lattice.uv)
-    width = np.concatenate([reading.width[reading.valid] for reading in readings])
+    widths = [reading.width[reading.valid] for reading in readings]
     height = np.concatenate([reading.height[reading.valid] for reading in readings])
-    if not len(width):
-        return 3.0, 0.0
-    return float(np.median(width)), float(np.median(height))
+    if not len(height):
+        return (3.0, 3.0), 0.0
+    either = float(np.median(np.concatenate(widths)))
+    first, second = (float(np.median(width)) if len(width) else either for width in widths)
+    return (first, second), float(np.median(height))
 
 
 def continuity(lattice: Lattice, look: LineLook) -> float:
@@ -97,7 +102,7 @@ def continuity(lattice: Lattice, look: LineLook) -> float:
 
     About 1 for lines, near 0 for dots and crosses, well above 1 for the gaps between separate squares.
     """
-    width, _ = line_width_px(lattice, look)
+    widths, _ = line_widths_px(lattice, look)
     steps = lattice.model.steps(lattice.ij)
     ratios = []
     for axis in (0, 1):
@@ -105,7 +110,7 @@ def continuity(lattice: Lattice, look: LineLook) -> float:
         length = np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
         normal = np.column_stack([-along[:, 1], along[:, 0]]) / length
         spacing = np.abs(np.sum(steps[1 - axis] * normal, axis=1))
-        aside = np.minimum(1.2 * width + 1.0, 0.3 * spacing)[:, None] * normal
+        aside = np.minimum(1.2 * widths[axis] + 1.0, 0.3 * spacing)[:, None] * normal
         contrast = []
         for at in (0.15, 0.45):
             where = lattice.ij.copy()

@@ -34,7 +34,8 @@ class LineLook:
         image: grey image, shape (height, width).
         sign: +1 for light lines on darker ground, -1 for dark lines.
         reach: half width of the profiles, in cells (distance to the neighbouring line).
-        line_px: width of a line at half height, px, once known; it narrows the window of the centroid.
+        line_px: width of the lines along i and along j at half height, px, once known; it narrows the window of the
+            centroid.
         min_contrast: least height of a peak, grey values.
         max_shift: farthest a line may lie from its prediction, in cells.
         finest: the finest spacing of printed lines, in cells: no window reaches the neighbouring fine line.
@@ -43,7 +44,7 @@ class LineLook:
     image: NDArray[Any]
     sign: int
     reach: float = 0.32
-    line_px: float | None = None
+    line_px: tuple[float, float] | None = None
     min_contrast: float = 3.0
     max_shift: float = 0.25
     finest: float = 1.0
@@ -83,7 +84,7 @@ class LineLook:
         length = np.linalg.norm(along, axis=1)
         normal = np.column_stack([-along[:, 1], along[:, 0]]) / np.maximum(length, 1e-9)[:, None]
         spacing = np.abs(np.sum(across * normal, axis=1))
-        half = self._half_width(spacing)
+        half = self._half_width(spacing, axis)
         count = 31
         s = np.linspace(-1.0, 1.0, count)
         t = np.linspace(ARM_FROM, ARM_TO, ARM_SAMPLES)
@@ -106,12 +107,12 @@ class LineLook:
         lever = (ARM_FROM + ARM_TO) / 2 * length
         return LineReading(offsets, valid, normal, lever, peaks.width.reshape(-1, 2), peaks.height.reshape(-1, 2))
 
-    def _half_width(self, spacing: FloatArray) -> FloatArray:
+    def _half_width(self, spacing: FloatArray, axis: int) -> FloatArray:
         """Half the profile's length, px: some line widths once those are known, else a share of the cell."""
         half = self.reach * spacing * self.finest
         if self.line_px is not None:
             # Fine lines beside a blurred strong one are blurred too: the strong one still needs its whole width.
-            half = np.clip(half, 1.25 * self.line_px + 1.0, 2.5 * self.line_px + 2.0)
+            half = np.clip(half, 1.25 * self.line_px[axis] + 1.0, 2.5 * self.line_px[axis] + 2.0)
         return np.asarray(np.maximum(half, 2.5))
 
     def _peaks(self, profile: NDArray[np.float32], half: FloatArray) -> Peaks:

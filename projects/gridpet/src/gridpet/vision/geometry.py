@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.camera import CameraGuess, guess_camera
+from gridpet.vision.camera import MAX_SKEW_PCT, CameraGuess, guess_camera
 from gridpet.vision.model import Declined, FloatArray, Geometry, GridPoints
 from gridpet.vision.projection import LatticeModel, ModelFit, fit_model, model_from
 
@@ -20,8 +20,6 @@ MIN_INLIERS = 0.6
 MAX_RMS_CELLS = 0.12
 # ... and above this share of the photo's longer side (2 px at least) they spoil the scale of a small grid.
 MAX_RMS_SIDES = 0.001
-# Cells this far from square cannot be a square grid, see ``camera``.
-MAX_SKEW_PCT = 6.0
 # A lens term is kept if it lowers the weighted sum of squared residuals by this many noise variances.
 MIN_GAIN = 9.0
 # Fewer nodes do not tell a shifted lens centre from a tilt.

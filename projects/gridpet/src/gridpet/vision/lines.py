@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gridpet.vision.camera import MAX_SKEW_PCT, guess_camera
 from gridpet.vision.comb import (
     AxisComb,
     continuity,
     filling,
     half_node_score,
-    line_width_px,
+    line_widths_px,
     read_comb,
 )
 from gridpet.vision.crossings import LineLook
@@ -32,6 +33,8 @@ MIN_NODES, MIN_SPAN = 16, 3
 MAX_WIDTH_SHARE = 0.32
 # Contrast of a line half-way between nodes relative to that near them: at least this, at most its inverse.
 MIN_CONTINUITY = 0.6
+# Sides of cells, one by the other, that lattices on unequal multiples of a printed spacing have.
+CELL_RATIOS = (1.0, 2.0, 0.5, 3.0, 1 / 3, 1.5, 2 / 3, 4.0, 0.25, 5.0, 0.2, 2.5, 0.4, 10.0, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ def find_line_grid(views: Views) -> LineGrid:
         raise Declined("no grid found: the photo has no two sets of straight lines that share directions")
     anchors = anchor_grid(grey.shape)
     best: LineGrid | None = None
+    oblique: LineGrid | None = None
     for first, second in _pairs(families):
         seeds = find_seeds(views.reduced_float, first, second, anchors, most=MAX_SEEDS)
         for seed in seeds:
@@ -67,9 +71,12 @@ def find_line_grid(views: Views) -> LineGrid:
             combs = (read_comb(lattice, look, 0), read_comb(lattice, look, 1))
             best = LineGrid(lattice, look, seed, (first, second), combs)
             if len(lattice.ij) >= ENOUGH_NODES:
-                return best
-        if best is not None:
+                break
+        if best is not None and not _is_oblique(best):
             return best
+        oblique, best = oblique or best, None
+    if oblique is not None:
+        return oblique
     raise Declined("no grid found: lines are there, but they do not cross at even distances in two directions")
 
 
@@ -87,8 +94,8 @@ def at_spacing(grid: LineGrid, views: Views, matrix: FloatArray, finest: float) 
     ij = grid.lattice.ij @ back[:2, :2].T + back[:2, 2]
     whole = np.abs(ij - np.round(ij)).max(axis=1) < 1e-6
     model = grid.lattice.model.reindexed(matrix)
-    width, _ = line_width_px(grid.lattice, grid.look)
-    look = replace(grid.look, finest=finest, line_px=width)
+    widths, _ = line_widths_px(grid.lattice, grid.look)
+    look = replace(grid.look, finest=finest, line_px=widths)
     if int(whole.sum()) < 4:
         raise Declined("the printed lines could not be told apart from their subdivisions")
     lattice = grow(np.round(ij[whole]), grid.lattice.uv[whole], size, look, model=model)
@@ -101,14 +108,14 @@ def at_spacing(grid: LineGrid, views: Views, matrix: FloatArray, finest: float) 
 def at_full_size(grid: LineGrid, views: Views) -> LineGrid:
     """Measure the nodes again in the full photo, in windows that fit the width of the lines."""
     factor = views.factor
-    width, _ = line_width_px(grid.lattice, grid.look)
-    look = replace(grid.look, line_px=width, image=views.full)
+    widths, _ = line_widths_px(grid.lattice, grid.look)
+    look = replace(grid.look, line_px=widths, image=views.full)
     lattice: Lattice | None = grid.lattice
     if max(factor) > 1.0:
         uv = (grid.lattice.uv + 0.5) * factor - 0.5
         model = grid.lattice.model.resized(factor)
         lattice = Lattice(grid.lattice.ij, uv, grid.lattice.weight, model, grid.lattice.seen)
-        look = replace(look, line_px=width * max(factor))
+        look = replace(look, line_px=(widths[0] * max(factor), widths[1] * max(factor)))
     size = (views.full.shape[1], views.full.shape[0])
     for _ in range(2):
         lattice = refine(lattice, size, look) if lattice is not None else None
@@ -127,7 +134,8 @@ def check(grid: LineGrid) -> dict[str, float]:
     span = np.ptp(lattice.ij, axis=0)
     lines = [len(np.unique(lattice.ij[:, axis])) for axis in (0, 1)]
     score = half_node_score(lattice, look)
-    width, height = line_width_px(lattice, look)
+    widths, height = line_widths_px(lattice, look)
+    width = (widths[0] + widths[1]) / 2
     di, dj = lattice.model.steps(lattice.ij)
     cell = float(np.nanmedian(np.minimum(np.linalg.norm(di, axis=1), np.linalg.norm(dj, axis=1))))
     found = {
@@ -156,6 +164,12 @@ def check(grid: LineGrid) -> dict[str, float]:
     if found["width_share"] > MAX_WIDTH_SHARE:
         raise Declined("the lines are too blurred for their spacing", details=details)
     return found
+
+
+def _is_oblique(grid: LineGrid) -> bool:
+    """Whether no multiple of the spacings makes the cells square: one family may run diagonally through the nodes."""
+    h = grid.lattice.model.h
+    return all(guess_camera(h @ np.diag([1.0, ratio, 1.0])).skew_pct > MAX_SKEW_PCT for ratio in CELL_RATIOS)
 
 
 def _pairs(families: list[Family]) -> list[tuple[Family, Family]]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gridpet.vision.camera import guess_camera
-from gridpet.vision.comb import AxisComb, line_width_px
+from gridpet.vision.camera import MAX_SKEW_PCT, guess_camera
+from gridpet.vision.comb import AxisComb, line_widths_px
 from gridpet.vision.growth import Lattice
 from gridpet.vision.lines import LineGrid, at_spacing
 from gridpet.vision.model import Declined, GridKind
@@ -20,9 +20,6 @@ from gridpet.vision.sampling import Views
 # Nodes on the 10 mm lines that make the (weaker) 5 mm lines unnecessary.
 ENOUGH_ON_CENTIMETRES = 150
 MM_PITCHES = (1.0, 5.0, 10.0)
-# Cells this far from square are rhombs, oblongs or unequal multiples of the printed spacing; fits to real boards of
-# squares stay below 1 %, badly printed ones reach 3.5 %.
-MAX_SKEW_PCT = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +97,16 @@ def _cell_mm(comb: AxisComb) -> tuple[int, bool]:
     return 0, False
 
 
+def _halved(grid: LineGrid, views: Views) -> LineGrid:
+    """Cells of four spacings, 20 mm by the 5 mm lines, as two cells: the line half-way is one of their kind."""
+    steps = [2.0 if comb.division == 4 else 1.0 for comb in grid.combs]
+    if steps == [1.0, 1.0]:
+        return grid
+    return at_spacing(grid, views, np.diag([1 / steps[0], 1 / steps[1], 1.0]), 0.5)
+
+
 def _on_paper(grid: LineGrid, views: Views, kind: GridKind | None, pitch_mm: float | None) -> Pitched:
+    grid = _halved(grid, views)
     readings = [_cell_mm(comb) for comb in grid.combs]
     details = {"divisions": [c.division for c in grid.combs], "majors": [c.major for c in grid.combs]}
     if 0 in (readings[0][0], readings[1][0]):
@@ -118,8 +124,8 @@ def _on_paper(grid: LineGrid, views: Views, kind: GridKind | None, pitch_mm: flo
     target = max(target, int(pitch))
     fine = 1 if resolved else 5
     if cells == [target, target]:
-        width, _ = line_width_px(grid.lattice, grid.look)
-        grid = replace(grid, look=replace(grid.look, finest=fine / target, line_px=width))
+        widths, _ = line_widths_px(grid.lattice, grid.look)
+        grid = replace(grid, look=replace(grid.look, finest=fine / target, line_px=widths))
     else:
         matrix = np.diag([target / cells[0], target / cells[1], 1.0])
         matrix[:2, 2] = [
