@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from gridpet.vision.corners import CornerLook, Corners, find_corners, flatness, interior_unrest, squares_match
 from gridpet.vision.growth import MIN_NEIGHBOURS, Lattice, grow, neighbour_share, refine
 from gridpet.vision.model import Declined, FloatArray
-from gridpet.vision.projection import fit_model
+from gridpet.vision.projection import LatticeModel, lens_centre
 from gridpet.vision.sampling import Views
 
 MAX_SEEDS = 40
@@ -28,6 +28,8 @@ MAX_UNREST = 0.22
 SEED_CORNERS = 500
 # Seeds still tried once a board is known (another may be larger).
 SEEDS_AFTER_SUCCESS = 12
+# Growths in vain: one of the first few succeeds where there is a board, and paper of fine lines has any number.
+MAX_FAILURES = 8
 
 
 def find_board(views: Views) -> tuple[Lattice, CornerLook]:
@@ -79,18 +81,22 @@ def _best_board(grey: NDArray[np.uint8], corners: Corners) -> tuple[Lattice, Cor
     tree = cKDTree(corners.uv)
     taken = np.zeros(len(corners.uv), dtype=bool)
     best: tuple[Lattice, CornerLook] | None = None
-    tries = 0
+    tries = failures = 0
     for index in range(min(SEED_CORNERS, len(corners.uv))):
         if taken[index]:
             continue
-        if tries >= MAX_SEEDS:
+        if tries >= MAX_SEEDS or failures >= MAX_FAILURES:
             break
         steps = _seed_steps(corners, tree, index)
         if steps is None:
             continue
         tries += 1
-        found = _grow_from(grey, corners.uv[index], steps)
+        seed = _flat_seed(grey, corners.uv[index], steps)
+        if seed is None:
+            continue
+        found = _grow_from(grey, *seed)
         if found is None:
+            failures += 1
             continue
         for near in tree.query_ball_point(found[0].uv, 4.0):
             taken[near] = True
@@ -100,18 +106,8 @@ def _best_board(grey: NDArray[np.uint8], corners: Corners) -> tuple[Lattice, Cor
     return best
 
 
-def _grow_from(
-    grey: NDArray[np.uint8], centre: FloatArray, steps: tuple[FloatArray, FloatArray]
-) -> tuple[Lattice, CornerLook] | None:
-    around = np.array([-1.0, 0.0, 1.0])
-    ij = np.stack(np.meshgrid(around, around), axis=-1).reshape(-1, 2)
-    di, dj = steps
-    uv = centre + ij[:, :1] * di + ij[:, 1:] * dj
-    bright = squares_match(grey, centre[None], di[None], dj[None], np.ones(1))[0]
-    look = CornerLook(grey, 1 if bright else -1)
-    if not _is_flat_seed(grey, ij, uv):
-        return None
-    lattice = grow(ij, uv, (grey.shape[1], grey.shape[0]), look)
+def _grow_from(grey: NDArray[np.uint8], seed: Lattice, look: CornerLook) -> tuple[Lattice, CornerLook] | None:
+    lattice = grow(seed.ij, seed.uv, (grey.shape[1], grey.shape[0]), look)
     if lattice is None or len(lattice.ij) < MIN_NODES or min(np.ptp(lattice.ij, axis=0)) < 2:
         return None
     is_board = flatness(grey, lattice) >= MIN_FLATNESS and neighbour_share(lattice) >= MIN_NEIGHBOURS
@@ -119,13 +115,21 @@ def _grow_from(
     return (lattice, look) if is_board else None
 
 
-def _is_flat_seed(grey: NDArray[np.uint8], ij: FloatArray, uv: FloatArray) -> bool:
-    """Whether the squares around a seed alone are flat (with some leeway), so that line grids cost no growth."""
-    fit = fit_model(ij, uv, (grey.shape[1], grey.shape[0]), lens_terms=0)
-    if fit is None:
-        return False
-    seed = Lattice(ij, uv, np.ones(len(ij)), fit.model, len(ij))
-    return flatness(grey, seed) >= MIN_FLATNESS and interior_unrest(grey, seed) <= 1.5 * MAX_UNREST
+def _flat_seed(
+    grey: NDArray[np.uint8], corner: FloatArray, steps: tuple[FloatArray, FloatArray]
+) -> tuple[Lattice, CornerLook] | None:
+    """The nine nodes around a corner; None if their squares are not flat (with some leeway): lines cost no growth."""
+    around = np.array([-1.0, 0.0, 1.0])
+    ij = np.stack(np.meshgrid(around, around), axis=-1).reshape(-1, 2)
+    di, dj = steps
+    uv = corner + ij[:, :1] * di + ij[:, 1:] * dj
+    middle, focal = lens_centre((grey.shape[1], grey.shape[0]))
+    h = np.vstack([np.column_stack([di, dj, corner - middle]) / focal[:, None], [0.0, 0.0, 1.0]])
+    seed = Lattice(ij, uv, np.ones(len(ij)), LatticeModel(h, np.zeros(2), middle, focal), len(ij))
+    if flatness(grey, seed) < MIN_FLATNESS or interior_unrest(grey, seed) > 1.5 * MAX_UNREST:
+        return None
+    bright = squares_match(grey, corner[None], di[None], dj[None], np.ones(1))[0]
+    return seed, CornerLook(grey, 1 if bright else -1)
 
 
 def _extent(lattice: Lattice) -> float:

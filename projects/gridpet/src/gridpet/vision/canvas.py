@@ -162,19 +162,23 @@ class Canvas:
         own = self.to_own(uv)
         self._panel(lines, float(own[0]) - width / 2, float(own[1]) - height / 2, scale)
 
-    def label_beside(self, lines: list[str], outline: FloatArray) -> None:
-        """Lines of text beside an outline, where they hide least of what is already there."""
-        scale = self._font_scale()
+    def label_beside(self, lines: list[str], outline: FloatArray, *, small: bool = False) -> None:
+        """Lines of text beside an outline, as near as they can be without hiding what is already there."""
+        scale = self._font_scale(small=small)
         width, height = self._panel_size(lines, scale)
         own = self.to_own(outline)
         low, high = own.min(axis=0), own.max(axis=0)
-        gap = round(10 * scale)
-        places: list[tuple[float, float]] = []
-        for x in (high[0] + gap, low[0] - gap - width):
-            places.extend((x, y) for y in _beside(low[1], high[1], height))
-        for y in (high[1] + gap, low[1] - gap - height):
-            places.extend((x, y) for x in ((low[0] + high[0] - width) / 2, low[0], high[0] - width))
-        x, y = min(places, key=lambda place: self._hidden(place, width, height))
+        places: list[tuple[float, float, float]] = []
+        nearest = round(10 * scale)
+        for gap in (nearest, 3 * nearest, 6 * nearest):
+            for x in (high[0] + gap, low[0] - gap - width):
+                places.extend((x, y, gap) for y in _beside(low[1], high[1], height))
+            for y in (high[1] + gap, low[1] - gap - height):
+                places.extend((x, y, gap) for x in ((low[0] + high[0] - width) / 2, low[0], high[0] - width))
+        x, y, reach = min(places, key=lambda place: self._hidden(place[:2], width, height) + place[2])
+        if reach > nearest:  # not beside its outline: a line leads to it
+            middle = np.array([x + width / 2, y + height / 2]) / self.scale
+            self.polyline(np.stack([middle, outline.mean(axis=0)]), _WHITE, 1, closed=False, halo=True)
         self._panel(lines, float(x), float(y), scale)
 
     def _hidden(self, place: tuple[float, float], width: int, height: int) -> float:
@@ -184,7 +188,7 @@ class Canvas:
         shown_y = min(y + height, self.image.shape[0]) - max(y, 0)
         lost = width * height - max(shown_x, 0) * max(shown_y, 0)
         for x0, y0, x1, y1 in self._taken:
-            lost += 0.5 * max(min(x + width, x1) - max(x, x0), 0) * max(min(y + height, y1) - max(y, y0), 0)
+            lost += max(min(x + width, x1) - max(x, x0), 0) * max(min(y + height, y1) - max(y, y0), 0)
         return float(lost)
 
     def caption(self, text: str) -> None:

@@ -24,6 +24,8 @@ DIVISIONS = (2, 3, 4, 5, 10)
 MIN_SHARE, MIN_SIGMAS = 0.04, 5.0
 FOLD = 120
 MAX_CELLS = 300
+# Nodes that figures of the whole lattice (width of the lines, say) are read from.
+MAX_READ = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,7 @@ def folded_cells(lattice: Lattice, look: LineLook, axis: int) -> FloatArray:
     Returns:
         Array of shape (cells, FOLD + 1), NaN-free; each row is averaged over the length of the cell.
     """
-    ij = lattice.ij
-    if len(ij) > MAX_CELLS:
-        ij = ij[np.linspace(0, len(ij) - 1, MAX_CELLS).astype(int)]
+    ij = lattice.ij[_some(len(lattice.ij), MAX_CELLS)]
     # Rows between the crossing lines, clear of them and of tenths.
     rows = np.array([0.13, 0.17, 0.23, 0.33, 0.37, 0.43, 0.57, 0.63, 0.67, 0.77, 0.83, 0.87])
     across = np.linspace(0.0, 1.0, FOLD + 1)
@@ -87,7 +87,8 @@ def line_widths_px(lattice: Lattice, look: LineLook) -> tuple[tuple[float, float
 
     The two differ where the camera moved: the lines across its way are smeared.
     """
-    readings = look.read(lattice.model, lattice.ij, lattice.uv)
+    some = _some(len(lattice.ij), MAX_READ)
+    readings = look.read(lattice.model, lattice.ij[some], lattice.uv[some])
     widths = [reading.width[reading.valid] for reading in readings]
     height = np.concatenate([reading.height[reading.valid] for reading in readings])
     if not len(height):
@@ -124,7 +125,7 @@ def continuity(lattice: Lattice, look: LineLook) -> float:
 
 def half_node_score(lattice: Lattice, look: LineLook) -> float:
     """Share of places half a printed spacing off the nodes (both ways) that look like nodes: 0 for a true lattice."""
-    between = lattice.ij + 0.5 * look.finest
+    between = lattice.ij[_some(len(lattice.ij), MAX_READ)] + 0.5 * look.finest
     predicted = lattice.model.project(between)
     seen = look(lattice.model, between, predicted)
     return float(np.mean(seen.weight > 0))
@@ -184,7 +185,7 @@ def _coarser(index: FloatArray) -> tuple[int, int]:
 
 def _majors(lattice: Lattice, look: LineLook, axis: int) -> tuple[int, int, float]:
     """Period and phase of stronger lines among the lattice's own."""
-    reading = look.read(lattice.model, lattice.ij, lattice.uv)[1 - axis]
+    reading = look.read_line(lattice.model, lattice.ij, lattice.uv, 1 - axis)
     area = np.where(reading.valid, reading.height * reading.width, np.nan)
     index = np.round(lattice.ij[:, axis]).astype(int)
     lines = np.unique(index)
@@ -209,6 +210,11 @@ def _majors(lattice: Lattice, look: LineLook, axis: int) -> tuple[int, int, floa
             if low > 1.05 * high and ratio > 1.15 and best[0] == 1:
                 best = (period, phase, ratio)
     return best
+
+
+def _some(count: int, most: int) -> NDArray[np.intp]:
+    """Indices of at most ``most`` of ``count`` things, evenly spread."""
+    return np.arange(count) if count <= most else np.linspace(0, count - 1, most).astype(np.intp)
 
 
 def _median(values: NDArray[Any]) -> float:

@@ -172,7 +172,7 @@ def find_corners(grey: NDArray[np.uint8], sigma: float) -> Corners:
     radius = max(3, round(2 * sigma))
     top = cv2.dilate(saddle, np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
     border = radius + 4
-    floor = max(1.0, 0.01 * float(np.percentile(saddle, 99.95)))
+    floor = max(1.0, 0.01 * float(np.percentile(saddle[::2, ::2], 99.95)))
     mask = (saddle >= top) & (saddle > floor)
     mask[:border], mask[-border:], mask[:, :border], mask[:, -border:] = False, False, False, False
     v, u = np.nonzero(mask)

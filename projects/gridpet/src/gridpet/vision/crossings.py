@@ -24,6 +24,8 @@ ARM_FROM, ARM_TO, ARM_SAMPLES = 0.14, 0.42, 8
 MIN_PEAK_TO_UNREST = 3.0
 # Trust in a node with an arm missing: often the rim of the sheet, where the last line is cut along its length.
 THREE_ARMS = 0.25
+# A crossing this near its prediction was read in the middle of its windows, px.
+NEAR_PX = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,13 @@ class LineLook:
     finest: float = 1.0
 
     def __call__(self, model: LatticeModel, ij: FloatArray, predicted: FloatArray) -> Sighting:
-        """Look for the crossings (see ``growth.Look``), twice: the second time around what the first found."""
+        """Look for the crossings (see ``growth.Look``); those far from their prediction twice, around what was found."""
         first = self._once(model, ij, predicted)
-        found = first.weight > 0
         uv, weight = first.uv.copy(), first.weight.copy()
-        if found.any():
-            second = self._once(model, ij[found], first.uv[found])
-            uv[found], weight[found] = second.uv, second.weight
+        again = (weight > 0) & (np.linalg.norm(uv - predicted, axis=1) > NEAR_PX)
+        if again.any():
+            second = self._once(model, ij[again], first.uv[again])
+            uv[again], weight[again] = second.uv, second.weight
         di, dj = model.steps(ij)
         cell = np.minimum(np.linalg.norm(di, axis=1), np.linalg.norm(dj, axis=1))
         weight[np.linalg.norm(uv - predicted, axis=1) > self.max_shift * cell] = 0.0
@@ -64,9 +66,11 @@ class LineLook:
 
     def read(self, model: LatticeModel, ij: FloatArray, uv: FloatArray) -> tuple[LineReading, LineReading]:
         """The lines through nodes seen at ``uv``: those along i, and those along j."""
-        steps = model.steps(ij)
-        offset = uv - model.project(ij)
-        return self._read_line(model, ij, offset, 0, steps), self._read_line(model, ij, offset, 1, steps)
+        return self.read_line(model, ij, uv, 0), self.read_line(model, ij, uv, 1)
+
+    def read_line(self, model: LatticeModel, ij: FloatArray, uv: FloatArray, axis: int) -> LineReading:
+        """The lines through nodes seen at ``uv`` that run along one axis."""
+        return self._read_line(model, ij, uv - model.project(ij), axis, model.steps(ij))
 
     def _once(self, model: LatticeModel, ij: FloatArray, predicted: FloatArray) -> Sighting:
         along_i, along_j = self.read(model, ij, predicted)
@@ -92,8 +96,9 @@ class LineLook:
         where = np.repeat(ij[:, None, :], len(t), axis=1)
         where[..., axis] += t
         middle = model.project(where) + offset[:, None, :]
-        points = middle[:, :, None, :] + (half[:, None] * s)[:, None, :, None] * normal[:, None, None, :]
-        grey = self.sign * sample(self.image, np.nan_to_num(points))
+        aside = np.nan_to_num(half[:, None] * normal)[:, None, None, :] * s[:, None]
+        points = np.nan_to_num(middle)[:, :, None, :] + aside
+        grey = self.sign * sample(self.image, points)
         height, width = self.image.shape
         outside = (middle[..., 0] < 1) | (middle[..., 1] < 1)
         outside |= (middle[..., 0] > width - 2) | (middle[..., 1] > height - 2) | ~np.isfinite(middle[..., 0])

@@ -26,6 +26,7 @@ _PALETTE: tuple[Color, ...] = (
 )
 _GOOD: Color = (90, 200, 60)
 _POOR: Color = (40, 60, 230)
+_FEW, _MANY = 2, 8  # objects: up to few are labelled large, more than many with their area only
 _GRID: Color = (230, 160, 30)
 _INK: Color = (40, 40, 40)
 _PAPER: Color = (250, 250, 250)
@@ -83,7 +84,7 @@ def _draw_lattice(canvas: Canvas, points: GridPoints, geometry: Geometry) -> Non
 
 
 def residual_plot(points: GridPoints, geometry: Geometry) -> Image8:
-    """The residual of each node as an arrow from its place in the photo, enlarged, with the scale stated."""
+    """The residual of each node used as an arrow, enlarged, with the scale stated; a cross for each left out."""
     width, height = geometry.size_px
     ratio = _RESIDUAL_SIDE / max(width, height)
     canvas = Canvas(np.full((round(height * ratio), round(width * ratio), 3), 250, np.uint8), ratio)
@@ -96,8 +97,10 @@ def residual_plot(points: GridPoints, geometry: Geometry) -> Image8:
     enlarge = 0.45 * _node_gap(points) / max(typical, 1e-6)
     enlarge = _nice(max(enlarge, 1.0))
     for start, arrow, good in zip(predicted, shift, used, strict=True):
-        color = (170, 110, 0) if good else _POOR
-        canvas.arrow(start, start + enlarge * arrow, color)
+        if good:
+            canvas.arrow(start, start + enlarge * arrow, (170, 110, 0))
+        else:  # left out of the fit: its arrow would cross the whole picture
+            canvas.cross(start, 6.0, _POOR)
     rms = float(np.sqrt((length[used] ** 2).mean())) if used.any() else 0.0
     canvas.caption(
         f"residuals x {enlarge:g}: rms {rms:.3f} px, 95 % {typical:.3f} px, {int(used.sum())} of {len(used)} nodes used"
@@ -146,7 +149,7 @@ def segmentation_overlay(image: Image8, segmentation: Segmentation) -> Image8:
 def measure_overlay(image: Image8, segmentation: Segmentation, measurement: Measurement) -> Image8:
     """Outlines with area, length and width, the Feret lines of these, and a scale bar."""
     canvas = Canvas.over(image, dim=1.0)
-    crowded = measurement.count > 8
+    crowded = measurement.count > _MANY
     for index, (outline, item) in enumerate(zip(segmentation.contours, measurement.objects, strict=True)):
         for line in (outline.outer, *outline.holes):
             canvas.polyline(line, _color(index), 2, closed=True, halo=True)
@@ -158,10 +161,8 @@ def measure_overlay(image: Image8, segmentation: Segmentation, measurement: Meas
     for outline in segmentation.contours:
         canvas.keep_free(outline.outer)
     for outline, item in zip(segmentation.contours, measurement.objects, strict=True):
-        if crowded:
-            canvas.label([f"{item.id}: {_area_text(item)}"], np.asarray(item.centroid_px), small=True)
-        else:
-            canvas.label_beside(_lines(item), outline.outer)
+        lines = [f"{item.id}: {_area_text(item)}"] if crowded else _lines(item)
+        canvas.label_beside(lines, outline.outer, small=measurement.count > _FEW)
     return canvas.image
 
 

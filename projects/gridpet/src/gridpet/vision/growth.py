@@ -162,7 +162,7 @@ def _settled(ij: FloatArray, uv: FloatArray, weight: FloatArray, size_px: tuple[
         return None
     span = float(min(np.ptp(ij, axis=0)))
     terms = 0 if len(ij) < 20 or span < 3 else 1 if len(ij) < 40 else 2
-    fit = fit_model(ij, uv, size_px, weight=weight, lens_terms=terms)
+    fit = fit_model(ij, uv, size_px, weight=weight, lens_terms=terms, iterations=6)
     if fit is None:
         return None
     # A quarter of a cell off the smooth map is another structure, whatever it looks like.

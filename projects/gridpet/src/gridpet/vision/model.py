@@ -25,7 +25,7 @@ class GridKind(StrEnum):
     CHESSBOARD = "chessboard"
 
 
-class Declined(Exception):  # noqa: N818 - an outcome, not a programming error
+class Declined(Exception):
     """The step worked, and there is nothing here that it could measure honestly.
 
     Attributes:
@@ -128,7 +128,7 @@ class Geometry:
     def mm_per_px(self, uv: FloatArray) -> FloatArray:
         """Local scale at photo pixels, shape (n, 2): square root of the area one pixel covers, mm."""
         centre = np.asarray(uv, dtype=np.float64).reshape(-1, 2)
-        step = 0.5
-        right = self.px_to_mm(centre + [step, 0.0]) - self.px_to_mm(centre - [step, 0.0])
-        down = self.px_to_mm(centre + [0.0, step]) - self.px_to_mm(centre - [0.0, step])
+        right_step, down_step = np.array([0.5, 0.0]), np.array([0.0, 0.5])
+        right = self.px_to_mm(centre + right_step) - self.px_to_mm(centre - right_step)
+        down = self.px_to_mm(centre + down_step) - self.px_to_mm(centre - down_step)
         return np.asarray(np.sqrt(np.abs(right[:, 0] * down[:, 1] - right[:, 1] * down[:, 0])), dtype=np.float64)

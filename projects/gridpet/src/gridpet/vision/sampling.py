@@ -21,6 +21,8 @@ MIN_SIDE_PX = 48
 REDUCED_SIDE_PX = 1600
 # ``cv2.remap`` refuses sides of 32,767 and more.
 REMAP_LIMIT = 32_000
+# Positions read at a time: their intermediate values then stay in the processor's cache.
+BLOCK = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,21 @@ def sample(image: NDArray[Any], uv: FloatArray) -> NDArray[np.float32]:
     A float32 image is read with ``cv2.remap``, several times faster but (in some versions of OpenCV) only to 1/32 px.
     """
     height, width = image.shape
-    x = np.clip(uv[..., 0], 0.0, width - 1.001)
-    y = np.clip(uv[..., 1], 0.0, height - 1.001)
     if image.dtype == np.float32 and max(height, width) < REMAP_LIMIT:
-        return _remapped(image, x, y)
+        return _remapped(image, np.clip(uv[..., 0], 0.0, width - 1.001), np.clip(uv[..., 1], 0.0, height - 1.001))
+    places = uv.reshape(-1, 2)
+    out = np.empty(len(places), dtype=np.float32)
+    for first in range(0, len(places), BLOCK):
+        part = slice(first, first + BLOCK)
+        out[part] = _interpolated(image, places[part])
+    return out.reshape(uv.shape[:-1])
+
+
+def _interpolated(image: NDArray[Any], uv: FloatArray) -> NDArray[np.float32]:
+    """Bilinear reading at positions of shape (n, 2), exact to float32."""
+    height, width = image.shape
+    x = np.clip(uv[:, 0], 0.0, width - 1.001)
+    y = np.clip(uv[:, 1], 0.0, height - 1.001)
     x0 = x.astype(np.intp)
     y0 = y.astype(np.intp)
     fx = (x - x0).astype(np.float32)
@@ -83,7 +96,8 @@ def sample(image: NDArray[Any], uv: FloatArray) -> NDArray[np.float32]:
     flat = image.reshape(-1)
     at = y0 * width + x0
     top = flat[at] * (1 - fx) + flat[at + 1] * fx
-    bottom = flat[at + width] * (1 - fx) + flat[at + width + 1] * fx
+    at += width
+    bottom = flat[at] * (1 - fx) + flat[at + 1] * fx
     return np.asarray(top * (1 - fy) + bottom * fy, dtype=np.float32)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from gridpet.vision.model import FloatArray
-from gridpet.vision.sampling import sample
 from gridpet.vision.vanishing import Family
 
 # Sides of the windows, in longer sides of the picture; a lens bends lines by well under 2 px within the larger one.
@@ -101,19 +101,19 @@ def _unit_steps(back: FloatArray) -> tuple[float, float]:
 
 def _window_seeds(grey: NDArray[np.float32], back: FloatArray, side: float) -> list[Seed]:
     half = side / 2
-    axis = np.linspace(-half, half, SAMPLES)
-    grid = np.stack([*np.meshgrid(axis, axis), np.ones((SAMPLES, SAMPLES))], axis=-1)
-    points = grid @ back.T
-    depth = points[..., 2]
+    step = side / (SAMPLES - 1)
+    to_pixels = back @ np.array([[step, 0, -half], [0, step, -half], [0, 0, 1.0]])
+    last = SAMPLES - 1.0
+    depth = np.array([[0, 0, 1], [last, 0, 1], [0, last, 1], [last, last, 1]]) @ to_pixels[2]
     if float(depth.min()) <= 0.05 * float(depth.max()):
         return []
-    uv = points[..., :2] / depth[..., None]
-    u, v = uv[..., 0], uv[..., 1]
-    inside = (u >= 1) & (v >= 1) & (u <= grey.shape[1] - 2) & (v <= grey.shape[0] - 2)
+    inside = _inside(to_pixels, grey.shape)
     if float(inside.mean()) < 0.5:
         return []
-    values = sample(grey, uv).astype(np.float64)
-    step = side / (SAMPLES - 1)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (SAMPLES, SAMPLES)
+    window = cv2.warpPerspective(grey, to_pixels, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    values = window.astype(np.float64)
     profiles = [_profile(values, inside, 0), _profile(values, inside, 1)]
     if profiles[0] is None or profiles[1] is None:
         return []
@@ -136,6 +136,19 @@ def _window_seeds(grey: NDArray[np.float32], back: FloatArray, side: float) -> l
             centred = back @ place @ np.array([[1, 0, index[0]], [0, 1, index[1]], [0, 0, 1.0]])
             seeds.append(Seed(centred, sign, score, (x.strength, y.strength), reach))
     return seeds
+
+
+def _inside(to_pixels: FloatArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which samples of a window lie a pixel or more inside the picture, by a homography with positive depth."""
+    height, width = shape[:2]
+    index = np.arange(SAMPLES, dtype=np.float64)
+    # u >= 1 is (first row - third row) . sample >= 0, and so on: four half planes.
+    first, second, third = to_pixels
+    sides = (first - third, second - third, (width - 2) * third - first, (height - 2) * third - second)
+    inside = np.ones((SAMPLES, SAMPLES), dtype=bool)
+    for side in sides:
+        inside &= side[0] * index >= -(side[1] * index + side[2])[:, None]
+    return inside
 
 
 def _profile(values: FloatArray, inside: NDArray[np.bool_], axis: int) -> FloatArray | None:

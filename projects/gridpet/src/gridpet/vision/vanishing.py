@@ -12,6 +12,8 @@ from gridpet.vision.model import FloatArray
 
 MAX_SEGMENTS = 2400
 MIN_SEGMENT_PX = 10.0
+# Longest side of the copy that segments are looked for in; they give directions only.
+SEGMENT_SIDE_PX = 1280
 # Directions are divided into this many sectors, each of which keeps its longest segments.
 SECTORS = 18
 HYPOTHESES = 500
@@ -51,10 +53,11 @@ def evened(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def find_segments(grey: NDArray[np.uint8]) -> FloatArray:
     """The longest straight segments, float64, shape (n, 4): u1, v1, u2, v2 (line segment detector, von Gioi 2012)."""
     detector = cv2.createLineSegmentDetector(cv2.LSD_REFINE_STD)
-    lines = detector.detect(evened(grey))[0]
+    small, factor = _small_copy(grey)
+    lines = detector.detect(evened(small))[0]
     if lines is None:
         return np.zeros((0, 4))
-    found = np.asarray(lines, dtype=np.float64).reshape(-1, 4)
+    found = (np.asarray(lines, dtype=np.float64).reshape(-1, 4) + 0.5) * [*factor, *factor] - 0.5
     length = np.hypot(found[:, 2] - found[:, 0], found[:, 3] - found[:, 1])
     found, length = found[length >= MIN_SEGMENT_PX], length[length >= MIN_SEGMENT_PX]
     order = np.argsort(-length, kind="stable")
@@ -64,6 +67,17 @@ def find_segments(grey: NDArray[np.uint8]) -> FloatArray:
     sector = np.minimum((angle / np.pi * SECTORS).astype(int), SECTORS - 1)
     kept = np.concatenate([np.flatnonzero(sector == k)[: MAX_SEGMENTS // 6] for k in range(SECTORS)])
     return np.asarray(found[np.sort(kept)][:MAX_SEGMENTS], dtype=np.float64)
+
+
+def _small_copy(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """A copy that is large enough for directions, and the pixels of ``grey`` per pixel of it."""
+    height, width = grey.shape
+    share = SEGMENT_SIDE_PX / max(height, width)
+    if share >= 1:
+        return grey, (1.0, 1.0)
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return small, (width / size[0], height / size[1])
 
 
 def find_families(segments: FloatArray, shape: tuple[int, ...], most: int = 4) -> list[Family]:
@@ -88,15 +102,14 @@ def find_families(segments: FloatArray, shape: tuple[int, ...], most: int = 4) -
         if point is None:
             break
         for _ in range(3):
-            off = _angle_off(point[None], middle[at], direction[at])[0]
-            good = off < INLIER_DEG
+            good = _misses(point[None], middle[at], direction[at])[0] < 1
             point = _refined(lines[at][good], length[at][good]) if int(good.sum()) >= 2 else point
-        off = _angle_off(point[None], middle, direction)[0]
-        members = free & (off < INLIER_DEG)
+        off = _misses(point[None], middle, direction)[0]
+        members = free & (off < 1)
         if int(members.sum()) < 3:
             break
         families.append(Family(point, members, float(length[members].sum())))
-        free &= off > 3 * INLIER_DEG
+        free &= off > 3**2
     return families
 
 
@@ -121,17 +134,23 @@ def _consensus(
     points = points[size > 1e-4] / size[size > 1e-4][:, None]
     if not len(points):
         return None
-    off = _angle_off(points, middle, direction)
-    score = (np.clip(1 - (off / INLIER_DEG) ** 2, 0, None) * length).sum(axis=1)
+    score = np.clip(1 - _misses(points, middle, direction), 0, None) @ length
     return np.asarray(points[int(np.argmax(score))], dtype=np.float64)
 
 
-def _angle_off(points: FloatArray, middle: FloatArray, direction: FloatArray) -> FloatArray:
-    """Degrees between each segment and its way to each point, shape (points, segments)."""
-    toward = points[:, None, :2] - points[:, None, 2:3] * middle[None]
-    size = np.maximum(np.linalg.norm(toward, axis=2), 1e-12)
-    sine = np.abs(toward[..., 0] * direction[:, 1] - toward[..., 1] * direction[:, 0]) / size
-    return np.asarray(np.degrees(np.arcsin(np.clip(sine, 0, 1))))
+def _misses(points: FloatArray, middle: FloatArray, direction: FloatArray) -> FloatArray:
+    """Squared sine between each segment and its way to each point, in that of an inlier, shape (points, segments).
+
+    With ``toward = (p, q) - w * middle``, both the cross product with the direction and the squared length are sums of
+    products of a part that depends on the point and one that depends on the segment.
+    """
+    p, q, w = points.T
+    u, v = middle.T
+    sine = points @ np.stack([direction[:, 1], -direction[:, 0], v * direction[:, 0] - u * direction[:, 1]])
+    ways = np.stack([p * p + q * q, -2 * w * p, -2 * w * q, w * w], axis=1)
+    length = ways @ np.stack([np.ones_like(u), u, v, u * u + v * v])
+    unit = float(np.sin(np.radians(INLIER_DEG))) ** 2
+    return np.asarray(sine * sine / (unit * np.maximum(length, 1e-12)))
 
 
 def _refined(lines: FloatArray, length: FloatArray) -> FloatArray:
