@@ -8,21 +8,20 @@ import sys
 from pathlib import Path
 
 import runbundle as rb
+from gridpet.cli.arguments import seed
 from gridpet.demo import FAMILIES, encode_jpeg, render
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("out", metavar="OUT.jpg", type=Path, help="where to write the photo (JPEG)")
-    parser.add_argument("--seed", metavar="N", type=int, default=0, help="which photo; the same seed gives the same")
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="which photo; the same seed gives the same")
     parser.add_argument("--family", choices=sorted(FAMILIES), default="plain", help="what kind of scene")
     parser.add_argument("--truth", metavar="FILE", type=Path, help="write what is true about it as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Render and write."""
-    if options.seed < 0:
-        raise rb.errors.InvalidValue(f"--seed is not negative, as {options.seed} is")
     scene = render(options.seed, family=options.family)
     try:
         options.out.write_bytes(encode_jpeg(scene))

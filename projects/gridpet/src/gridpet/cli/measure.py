@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import runbundle as rb
+from gridpet.cli.arguments import seed
 from gridpet.cli.table import photo_table
 from gridpet.engine.config import GRIDS, MeasureConfig
 
@@ -38,7 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="YAML or JSON file with these settings")
     parser.add_argument("--json", action="store_true", help="print one JSON object a photo and line")
     parser.add_argument("--demo", action="store_true", help="measure a rendered photo, and show the truth beside it")
-    parser.add_argument("--seed", metavar="N", type=int, default=7, help="which photo --demo renders (default: 7)")
+    parser.add_argument("--seed", metavar="N", type=seed, default=7, help="which photo --demo renders (default: 7)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -90,7 +91,7 @@ def _measure(
     options: argparse.Namespace, photos: list[Path], config: MeasureConfig, truth: dict[str, Any] | None = None
 ) -> int:
     if options.jobs < 1:
-        raise rb.errors.InvalidValue(f"--jobs is at least 1, not {options.jobs}")
+        raise rb.errors.InvalidValue(f"--jobs is {options.jobs}", hint="Give 1 or more")
     codes = [0]
 
     def show(done: rb.Done[Path, PhotoResult]) -> None:

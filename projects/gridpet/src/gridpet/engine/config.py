@@ -63,6 +63,6 @@ def _check(name: str, value: Any, *, low: float, high: float) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise rb.errors.InvalidConfig(f"{name} is a number, not {value!r}")
+        raise rb.errors.InvalidConfig(f"{name} is {value!r}", hint=f"Give a number from {low:g} to {high:g}")
     if not math.isfinite(value) or not low <= value <= high:
-        raise rb.errors.InvalidConfig(f"{name} is {value}; it must be from {low:g} to {high:g}")
+        raise rb.errors.InvalidConfig(f"{name} is {value}", hint=f"Give a number from {low:g} to {high:g}")

@@ -77,8 +77,10 @@ def grow(
             return None  # scattered hits on texture, or every second corner of something else
         candidates = _without_known(_candidates(current, size_px, reach, margin), current.ij)
         seen = _look_for(current, candidates, size_px, look, margin)
-        together = [np.concatenate([old, new]) for old, new in zip(_parts(current), seen, strict=True)]
-        grown = _settled(together[0], together[1], together[2], size_px)
+        grown: Lattice | None = current
+        if len(seen[0]):
+            together = [np.concatenate([old, new]) for old, new in zip(_parts(current), seen, strict=True)]
+            grown = _settled(together[0], together[1], together[2], size_px)
         if grown is None:
             return current if len(current.ij) >= 9 else None
         if len(grown.ij) >= MAX_NODES:
@@ -104,9 +106,10 @@ def _without_known(candidates: FloatArray, known: FloatArray) -> FloatArray:
     if not len(candidates):
         return candidates
     low = np.minimum(candidates.min(axis=0), known.min(axis=0))
-    taken = {(int(i), int(j)) for i, j in known - low}
-    fresh = [(int(i), int(j)) not in taken for i, j in candidates - low]
-    return np.asarray(candidates[np.asarray(fresh, dtype=bool)], dtype=np.float64)
+    width = max(float(candidates[:, 1].max()), float(known[:, 1].max())) - low[1] + 1
+    one, other = ((ij - low) @ [width, 1.0] for ij in (candidates, known))
+    fresh = np.isin(np.round(one).astype(np.int64), np.round(other).astype(np.int64), invert=True)
+    return np.asarray(candidates[fresh], dtype=np.float64)
 
 
 def _candidates(lattice: Lattice, size_px: tuple[int, int], reach: int, margin: float) -> FloatArray:

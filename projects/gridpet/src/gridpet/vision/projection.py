@@ -19,6 +19,8 @@ PRIOR_SIGMA_K = (0.4, 0.4)
 PRIOR_SIGMA_CENTRE = 0.02
 # Residual beyond which a node counts as less than fully trusted (soft-L1 knee), in units of the noise.
 SOFT_KNEE = 2.5
+# From this number of nodes on, the linear start is found by normal equations.
+MANY_NODES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,10 @@ def _linear_homography(xy: FloatArray, flat: FloatArray, weight: FloatArray) -> 
         ]
     )
     root = np.sqrt(np.concatenate([weight, weight]))
-    solution, _, rank, _ = np.linalg.lstsq(rows * root[:, None], np.concatenate([u, v]) * root, rcond=1e-10)
+    rows, right, cut = rows * root[:, None], np.concatenate([u, v]) * root, 1e-10
+    if len(xy) > MANY_NODES:  # normal equations: a start for the iteration, many times faster
+        rows, right, cut = rows.T @ rows, rows.T @ right, 1e-13
+    solution, _, rank, _ = np.linalg.lstsq(rows, right, rcond=cut)
     return np.asarray(solution, dtype=np.float64) if rank == 8 and np.isfinite(solution).all() else None
 
 
