@@ -28,9 +28,9 @@
     │   ├── DigestMismatch
     │   ├── ManifestCorrupt
     │   ├── LogCorrupt
-    │   └── DecodeError
+    │   └── DecodeError          ValueError
     ├── UnsupportedError         RuntimeError       this version or installation cannot do it
-    │   ├── UnsupportedFormat
+    │   ├── UnsupportedFormat    ValueError
     │   ├── UnsupportedVersion
     │   └── MissingExtra         ImportError
     └── UnavailableError         OSError            the environment failed; a retry may help
@@ -91,11 +91,12 @@ class RunbundleError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders whole."""
-        return (_rebuild, (type(self), self.__dict__.copy()))
+        # an ImportError keeps its path outside of __dict__
+        return (_rebuild, (type(self), {**self.__dict__, "path": self.path}))
 
 
 def _rebuild(kind: type[RunbundleError], state: dict[str, str]) -> RunbundleError:
-    error = kind(state["what"])
+    error = kind(state["what"], path=state["path"])
     error.__dict__.update(state)
     return error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from typing import NewType
 
 from runbundle.base.clock import Clock
@@ -18,11 +19,12 @@ _TOKEN = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?\Z", re.IGNORECASE)
 _MAX_BYTES = 255
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def uuid7(clock: Clock) -> str:
     """A UUID version 7 (RFC 9562, section 5.7): sorted by the millisecond of creation."""
-    millis = int(clock.now().timestamp() * 1000)
+    millis = (clock.now() - _EPOCH) // timedelta(milliseconds=1)  # floats would now and then give the one before
     tail = bytearray(clock.random(10))
     tail[0] = 0x70 | tail[0] & 0x0F
     tail[2] = 0x80 | tail[2] & 0x3F
@@ -68,18 +70,33 @@ def _component_fault(name: str) -> str:
     return next((reason for is_faulty, reason in faults if is_faulty), "")
 
 
+def plain(text: str) -> str:
+    """The text of a str, or of an enum's member; ``str()`` of some enums gives the member's name instead."""
+    return str.__str__(text) if isinstance(text, str) else text
+
+
+def fold(path: str) -> str:
+    """A path as disks see it that know neither case nor Unicode forms."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
 def check_token(text: str, *, what: str) -> str:
     """A suffix or variant: ``a-z 0-9 . _ -``, a letter or digit at both ends (docs/format.md, I18).
 
     Raises:
         InvalidName: anything else: names that differ only in case or Unicode form would meet on some disks.
     """
-    if not isinstance(text, str) or not _TOKEN.match(text):
+    if not is_token(text):
         raise InvalidName(
             f"{what} {text!r} is not made of a-z 0-9 . _ - with a letter or digit at both ends",
             hint="Names are lower case so that they stay different on every disk",
         )
     return text
+
+
+def is_token(text: str) -> bool:
+    """Whether ``check_token`` takes it."""
+    return isinstance(text, str) and _TOKEN.match(text) is not None
 
 
 def check_identifier(text: str, *, what: str) -> str:

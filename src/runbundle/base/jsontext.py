@@ -43,33 +43,45 @@ def _encode(encoder: json.JSONEncoder, value: Any, what: str) -> bytes:
 
 def _has_foreign_keys(value: Any) -> bool:
     """Keys that json would turn into text silently: numbers, booleans, None."""
-    if isinstance(value, dict):
-        return any(type(key) is not str for key in value) or any(map(_has_foreign_keys, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_foreign_keys, value))
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            if any(type(key) is not str for key in item):
+                return True
+            pending.extend(item.values())
+        elif isinstance(item, list | tuple):
+            pending.extend(item)
     return False
 
 
-def refuse_non_json(value: Any, what: str, _where: str = "", _inside: frozenset[int] = frozenset()) -> None:
+def refuse_non_json(value: Any, what: str) -> None:
     """Raise for the first place in ``value`` that JSON cannot hold exactly; return if there is none.
 
     Raises:
         InvalidType: a type that JSON has not, or a key that is not text.
-        InvalidValue: a non-finite number, a lone surrogate, or a value that holds itself.
+        InvalidValue: a non-finite number, a lone surrogate, or a value that holds itself or is nested too deeply.
     """
-    place = f"{what} at {_where}" if _where else what
+    try:
+        _refuse(value, what, "", frozenset())
+    except RecursionError:
+        raise InvalidValue(f"{what} is nested too deeply", hint="Make it flatter") from None
+
+
+def _refuse(value: Any, what: str, where: str, inside: frozenset[int]) -> None:
+    place = f"{what} at {where}" if where else what
     if not isinstance(value, dict | list | tuple):
         _refuse_scalar(value, place)
         return
-    if id(value) in _inside:
+    if id(value) in inside:
         raise InvalidValue(f"{place} holds itself", hint="JSON has no references")
-    inside = _inside | {id(value)}
+    inside |= {id(value)}
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(value, dict):
             if not isinstance(key, str):
                 raise InvalidType(f"{place} has the key {key!r}", hint="Keys of JSON objects are text")
             _refuse_scalar(key, place)
-        refuse_non_json(item, what, f"{_where}/{key}", inside)
+        _refuse(item, what, f"{where}/{key}", inside)
 
 
 def _refuse_scalar(value: Any, place: str) -> None:
@@ -93,7 +105,7 @@ def parse(data: bytes | str, *, what: str = "the file") -> Any:
         DecodeError: what is wrong, and where.
     """
     try:
-        text = data if isinstance(data, str) else str(data, "utf-8")
+        text = str(data.encode() if isinstance(data, str) else data, "utf-8")
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"{what} is not strict JSON: {error}", hint="It was damaged or written by hand") from error

@@ -17,7 +17,7 @@ class ProgressLine:
 
     def __init__(self, total: float, label: str, *, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._is_shown = total > 0 and self._stream.isatty()
+        self._is_shown = total > 0 and self._stream is not None and self._stream.isatty()
         self._total = total
         self._label = label
         self._done = 0.0

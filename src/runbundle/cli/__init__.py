@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "is a run complete? Hold it against its contract",
     "verify": "is a run intact? Hash every byte against the seal",
 }
+_DEBUG = "show the traceback of an error"
 _EPILOG = """\
 exit codes: 0 good; 1 checked, and the answer is no; 2 wrong usage; 3 not found;
             4 the environment failed; 130 interrupted
@@ -49,11 +50,19 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"runbundle {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("--debug", action="store_true", help=_DEBUG)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     asked = next((word for word in arguments if not word.startswith("-")), None)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=_EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
         if name == asked:
             module = importlib.import_module(f"runbundle.cli.{name}")
             module.add(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from runbundle.cli.common import add_runs, print_reports, run_folder
+from runbundle.cli.common import add_runs, examine, print_reports, run_folder
 from runbundle.run.check import check
 
 
@@ -16,4 +16,4 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check each run against the contract in its own folder."""
     folders = [run_folder(options, wanted) for wanted in options.runs]
-    return print_reports(options, {folder: check(folder) for folder in folders}, "complete")
+    return print_reports(options, examine(options, folders, check), "complete")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runbundle.base.errors import RunbundleError
 from runbundle.base.findings import Report
-from runbundle.cli.exits import GOOD, NO
+from runbundle.cli.exits import GOOD, NO, report_error
+from runbundle.run.given import given_path
 from runbundle.run.project import default_store
 from runbundle.store.listing import find_run
 
@@ -35,7 +37,7 @@ def add_runs(parser: argparse.ArgumentParser, *, many: bool) -> None:
 
 def store_of(options: argparse.Namespace) -> Path:
     """The store that the options name."""
-    return Path(options.store).expanduser() if options.store else default_store()
+    return given_path(options.store, what="--store") if options.store else default_store()
 
 
 def run_folder(options: argparse.Namespace, wanted: str) -> Path:
@@ -45,7 +47,7 @@ def run_folder(options: argparse.Namespace, wanted: str) -> Path:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
-    print(json.dumps({"json_version": JSON_VERSION, **value}, ensure_ascii=False, indent=2, sort_keys=True))
+    print(json.dumps({"json_version": JSON_VERSION, **value}, allow_nan=False, indent=2, sort_keys=True))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -56,15 +58,40 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def print_reports(options: argparse.Namespace, reports: Mapping[Path, Report], good: str) -> int:
-    """The findings of each run; exit code 1 if there are any."""
+def examine(
+    options: argparse.Namespace, folders: Sequence[Path], look: Callable[[Path], Report]
+) -> dict[Path, Report | RunbundleError]:
+    """Look at each run; one that cannot be read hides no other."""
+    found: dict[Path, Report | RunbundleError] = {}
+    for folder in folders:
+        try:
+            found[folder] = look(folder)
+        except RunbundleError as error:
+            if options.debug:
+                raise
+            found[folder] = error
+    return found
+
+
+def print_reports(options: argparse.Namespace, found: Mapping[Path, Report | RunbundleError], good: str) -> int:
+    """What was found in each run; exit code 1 if there are findings, or what the first error stands for."""
+    reports = {path: report for path, report in found.items() if isinstance(report, Report)}
+    errors = {path: error for path, error in found.items() if isinstance(error, RunbundleError)}
     if options.json:
-        print_json({"runs": [{"path": str(path), **report.to_json()} for path, report in reports.items()]})
+        told = [{"path": str(path), "error": None, **report.to_json()} for path, report in reports.items()]
+        told += [{"path": str(path), "error": str(error), "is_good": False} for path, error in errors.items()]
+        print_json({"runs": told})
     else:
         for path, report in reports.items():
-            print(f"{path.name}: {good if report.is_good else f'{len(report.findings)} findings'}")
-            for finding in report:
-                print(f"  {finding}")
-            for note in report.notes:
-                print(f"  note: {note}")
-    return GOOD if all(report.is_good for report in reports.values()) else NO
+            _print_report(path, report, good)
+    codes = [report_error(error, prog="runbundle") for error in errors.values()]
+    return codes[0] if codes else GOOD if all(report.is_good for report in reports.values()) else NO
+
+
+def _print_report(path: Path, report: Report, good: str) -> None:
+    count = len(report.findings)
+    print(f"{path.name}: {good if report.is_good else f'{count} finding' + 's' * (count > 1)}")
+    for finding in report:
+        print(f"  {finding}")
+    for note in report.notes:
+        print(f"  note: {note}")

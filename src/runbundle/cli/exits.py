@@ -5,12 +5,15 @@ The commands of projects end in the same way, through ``run_command`` and ``repo
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
 
 from runbundle.base.errors import (
+    AlreadyExistsError,
     ConflictError,
+    ContractUnmet,
     CorruptError,
     InvalidInputError,
     NotFoundError,
@@ -19,7 +22,14 @@ from runbundle.base.errors import (
 
 GOOD, NO, USAGE, NOT_FOUND, ENVIRONMENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-_BRANCHES = ((NotFoundError, NOT_FOUND), (InvalidInputError, USAGE), (CorruptError, NO), (ConflictError, NO))
+_CODES = (
+    (NotFoundError, NOT_FOUND),
+    (ContractUnmet, NO),
+    (InvalidInputError, USAGE),
+    (AlreadyExistsError, USAGE),
+    (CorruptError, NO),
+    (ConflictError, NO),
+)
 
 
 def run_command(command: Callable[[], int], *, prog: str, debug: bool = False) -> int:
@@ -30,20 +40,34 @@ def run_command(command: Callable[[], int], *, prog: str, debug: bool = False) -
         prog: the program's name, for messages.
         debug: let errors through with their traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what the terminal cannot show is spelt out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is, where the caller closed it
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of stdout went away, as `head` does: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         return GOOD
     except RunbundleError as error:
         if debug:
             raise
         return report_error(error, prog=prog)
+    except OSError as error:
+        if debug:
+            raise
+        _drop_output()
+        print(f"{prog}: The environment failed: {error}\n  Check space and permissions", file=sys.stderr)
+        return ENVIRONMENT
     return code
+
+
+def _drop_output() -> None:
+    """What was not written yet goes nowhere, or else the interpreter would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def report_error(error: RunbundleError, *, prog: str) -> int:
@@ -54,4 +78,4 @@ def report_error(error: RunbundleError, *, prog: str) -> int:
     print(f"{prog}: {text}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
-    return next((code for branch, code in _BRANCHES if isinstance(error, branch)), ENVIRONMENT)
+    return next((code for branch, code in _CODES if isinstance(error, branch)), ENVIRONMENT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from runbundle.base.jsontext import spell_number
 from runbundle.cli.common import add_runs, print_json, print_table, run_folder
 from runbundle.cli.exits import GOOD
 from runbundle.run.run import Run, open_run
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
                 "status": found.status,
                 "root_digest": found.root_digest,
                 "manifest": found.manifest,
-                "summary": found.summary,
+                "summary": {name: spell_number(value) for name, value in found.summary.items()},
                 "stages": {stage: outcome.value for stage, outcome in found.state.outcomes.items()},
                 "artifacts": [record.to_json() for record in found.artifacts()],
             }
@@ -44,7 +45,7 @@ def _show(found: Run) -> None:
         "created": manifest["created_at_utc"],
         "finished": manifest["finished_at_utc"] or "-",
         "code": f"{manifest['git_hash'] or 'no git'}{' (with changes)' if manifest['git_dirty'] else ''}",
-        "contract": f"{contract['name']} {contract['version']}" if contract else "none",
+        "contract": f"{contract.get('name')} {contract.get('version')}" if contract else "none",
         "input": manifest["input_copied_path"] or "-",
         "root digest": found.root_digest or "-",
         "folder": str(found.path),

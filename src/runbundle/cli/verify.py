@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from runbundle.base.errors import InvalidValue
+from runbundle.base.findings import Report
 from runbundle.base.progress import ProgressLine
-from runbundle.cli.common import add_runs, print_reports, run_folder
+from runbundle.cli.common import add_runs, examine, print_reports, run_folder
 from runbundle.run.verify import covered_bytes, verify
 
 
@@ -26,5 +28,9 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidValue("--root-digest belongs to one run", hint="Verify one run at a time")
     folders = [run_folder(options, wanted) for wanted in options.runs]
     with ProgressLine(sum(map(covered_bytes, folders)), "verifying") as line:
-        reports = {folder: verify(folder, root_digest=options.root_digest, progress=line.advance) for folder in folders}
-    return print_reports(options, reports, "intact")
+
+        def look(folder: Path) -> Report:
+            return verify(folder, root_digest=options.root_digest, progress=line.advance)
+
+        found = examine(options, folders, look)
+    return print_reports(options, found, "intact")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
 from runbundle.base.errors import ContractError
-from runbundle.base.ids import check_identifier
+from runbundle.base.ids import check_identifier, fold, is_token
 from runbundle.contract.layout import INPUT_FOLDER, STANDARD, Layout
-from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required, StageSpec
+from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required, StageSpec, check_text
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Contract:
         allow_extras: whether undeclared artifacts may be saved, under ``layout.extras_folder``.
 
     Raises:
-        ContractError: it contradicts itself.
+        ContractError: it contradicts itself. InvalidName: a file name that cannot be taken.
     """
 
     name: str
@@ -41,6 +39,7 @@ class Contract:
 
     def __post_init__(self) -> None:
         check_identifier(self.name, what="contract name")
+        check_text(self.version, what="The version of the contract")
         object.__setattr__(self, "artifacts", tuple(self.artifacts))
         object.__setattr__(self, "stages", tuple(self.stages))
         if self.formats is not None:
@@ -51,9 +50,9 @@ class Contract:
         self._check_artifacts()
 
     @cached_property
-    def by_id(self) -> MappingProxyType[str, ArtifactSpec]:
+    def by_id(self) -> Mapping[str, ArtifactSpec]:
         """The specs by artifact_id."""
-        return MappingProxyType({spec.artifact_id: spec for spec in self.artifacts})
+        return {spec.artifact_id: spec for spec in self.artifacts}
 
     @cached_property
     def input_spec(self) -> ArtifactSpec | None:
@@ -66,7 +65,7 @@ class Contract:
         Raises:
             ContractError: it is not declared.
         """
-        found = self.by_id.get(str(artifact_id))
+        found = self.by_id.get(artifact_id)
         if found is None:
             raise ContractError(
                 f"The contract {self.name} {self.version} declares no artifact {str(artifact_id)!r}",
@@ -113,19 +112,30 @@ class Contract:
         folder = self.layout.folder_of(spec.kind)
         name = self.layout.file_name_of(spec.suffix, spec.ext, variant=variant, input_stem=input_stem)
         if variant is not None:
-            self._refuse_ambiguous(spec, f"{spec.suffix}{self.layout.separator}{variant}")
+            for other in self._by_folder.get(fold(folder), ()):
+                if other.artifact_id != spec.artifact_id and self._could_be_of(other, name, variant, input_stem):
+                    raise ContractError(
+                        f"The file name {name} of {spec.artifact_id} could be one of {other.artifact_id}",
+                        hint="Give another variant, or one of the two another suffix",
+                    )
         return f"{folder}/{name}"
 
-    def _refuse_ambiguous(self, spec: ArtifactSpec, stem: str) -> None:
-        separator = self.layout.separator
-        for other in self.artifacts:
-            is_rival = other.suffix.startswith(f"{spec.suffix}{separator}") and other.ext == spec.ext
-            if is_rival and (stem == other.suffix or stem.startswith(f"{other.suffix}{separator}")):
-                start = other.suffix[len(spec.suffix) + len(separator) :]
-                raise ContractError(
-                    f"The file name of {spec.artifact_id} with that variant could be one of {other.artifact_id}",
-                    hint=f"Give the variant a name that does not begin with {start!r}",
-                )
+    def _could_be_of(self, other: ArtifactSpec, name: str, variant: str, input_stem: str | None) -> bool:
+        """Whether ``other`` could give this name with no variant, or with one that is no longer than this."""
+        start, end = self.layout.around_variant(other.suffix, other.ext, input_stem=input_stem)
+        if name == f"{start}{end}":
+            return True
+        start += self.layout.separator
+        rest = name[len(start) : len(name) - len(end)]
+        return name == f"{start}{rest}{end}" and is_token(rest) and len(rest) <= len(variant)
+
+    @cached_property
+    def _by_folder(self) -> Mapping[str, list[ArtifactSpec]]:
+        found: dict[str, list[ArtifactSpec]] = {}
+        for spec in self.artifacts:
+            if spec.kind != INPUT_KIND:
+                found.setdefault(fold(self.layout.folder_of(spec.kind)), []).append(spec)
+        return found
 
     def _check_stages(self) -> None:
         known: set[str] = set()
@@ -139,7 +149,7 @@ class Contract:
                 raise ContractError(f"{spec.artifact_id} belongs to the stage {spec.stage!r}, which is not declared")
 
     def _check_artifacts(self) -> None:
-        places: dict[tuple[str, str, str], str] = {}
+        places: dict[tuple[str, str], str] = {}
         inputs = [spec.artifact_id for spec in self.artifacts if spec.kind == INPUT_KIND]
         if len(inputs) > 1:
             raise ContractError(f"Only one spec may be of kind input, not {inputs}")
@@ -150,10 +160,11 @@ class Contract:
                 )
             if spec.kind == INPUT_KIND:
                 continue
-            folder = unicodedata.normalize("NFC", self.layout.folder_of(spec.kind)).casefold()
+            folder = fold(self.layout.folder_of(spec.kind))
             if folder.split("/")[0] == INPUT_FOLDER:
                 raise ContractError(f"{spec.artifact_id} would lie in {INPUT_FOLDER}/, which is for inputs")
-            other = places.setdefault((folder, spec.suffix, spec.ext), spec.artifact_id)
+            name = self.layout.file_name_of(spec.suffix, spec.ext, variant=None, input_stem="x")
+            other = places.setdefault((folder, name), spec.artifact_id)
             if other != spec.artifact_id:
                 raise ContractError(f"{other} and {spec.artifact_id} would have the same file name")
 

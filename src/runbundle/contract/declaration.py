@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from runbundle.base.errors import ContractError, MissingExtra, RunbundleError, UnsupportedVersion
@@ -35,9 +35,13 @@ def from_mapping(mapping: Mapping[str, Any]) -> Contract:
     """The contract of a JSON object.
 
     Raises:
-        ContractError: all that is wrong with it, gathered.
+        ContractError: all that is wrong with it, gathered; unknown fields are ignored.
         UnsupportedVersion: it was written by a later version.
     """
+    return _make(mapping, is_strict=False)
+
+
+def _make(mapping: Mapping[str, Any], *, is_strict: bool) -> Contract:
     if not isinstance(mapping, Mapping):
         raise ContractError("A contract is a mapping")
     version = mapping.get("schema_version", SCHEMA_VERSION)
@@ -46,10 +50,11 @@ def from_mapping(mapping: Mapping[str, Any]) -> Contract:
             f"The contract has schema_version {version!r}; this version reads {SCHEMA_VERSION}",
             hint="Use a newer runbundle",
         )
-    faults: list[str] = []
-    layout = _build(Layout, mapping.get("layout") or {}, "layout", faults)
-    stages = _build_all(StageSpec, mapping.get("stages") or [], "stages", faults)
-    artifacts = _build_all(ArtifactSpec, mapping.get("artifacts") or [], "artifacts", faults)
+    faults = list(_unknown_fields(mapping)) if is_strict else []
+    parts = {"layout": {}, "stages": [], "artifacts": [], **{key: v for key, v in mapping.items() if v is not None}}
+    layout = _build(Layout, parts["layout"], "layout", faults)
+    stages = _build_all(StageSpec, parts["stages"], "stages", faults)
+    artifacts = _build_all(ArtifactSpec, parts["artifacts"], "artifacts", faults)
     formats = mapping.get("formats")
     fields = {key: mapping[key] for key in ("name", "version", "allow_extras") if key in mapping}
     _check_types(Contract, fields, "contract", faults)
@@ -57,8 +62,8 @@ def from_mapping(mapping: Mapping[str, Any]) -> Contract:
         faults.append("formats: must be a list of text")
     contract = None
     if not faults:
-        parts = {**fields, "stages": stages, "artifacts": artifacts, "layout": layout, "formats": formats}
-        contract = _construct(Contract, parts, "contract", faults)
+        built = {"stages": stages, "artifacts": artifacts, "layout": layout, "formats": formats}
+        contract = _construct(Contract, {**fields, **built}, "contract", faults)
     if contract is None:
         raise ContractError(f"The contract cannot be used: {'; '.join(faults)}")
     return contract
@@ -68,7 +73,8 @@ def from_yaml(text: str) -> Contract:
     """The contract that a YAML document declares: the fields of ``contract.json``; most may be left out.
 
     Raises:
-        ContractError: it is not YAML, or not a contract. UnsupportedVersion: as ``from_mapping``.
+        ContractError: it is not YAML, or not a contract, or has a field that contracts have not.
+        UnsupportedVersion: as ``from_mapping``.
     """
     try:
         from ruamel.yaml import YAML  # noqa: PLC0415 - a contract in Python does not need it
@@ -77,9 +83,24 @@ def from_yaml(text: str) -> Contract:
         raise MissingExtra("ruamel.yaml is needed to read YAML", hint="Install it: pip install ruamel.yaml") from error
     try:
         mapping = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, KeyError, RecursionError) as error:
         raise ContractError(f"The contract is not YAML: {' '.join(str(error).split())}") from error
-    return from_mapping(mapping)
+    return _make(mapping, is_strict=True)
+
+
+def _unknown_fields(mapping: Mapping[str, Any]) -> Iterator[str]:
+    """What a person misspelt; in a ``contract.json`` it would be a field of a later version."""
+    rest = {key: value for key, value in mapping.items() if key != "schema_version"}
+    places: list[tuple[str, Any, type[Any]]] = [("contract", rest, Contract), ("layout", mapping.get("layout"), Layout)]
+    lists: dict[str, type[Any]] = {"stages": StageSpec, "artifacts": ArtifactSpec}
+    for name, kind in lists.items():
+        items = mapping.get(name)
+        places += [(f"{name}[{n}]", item, kind) for n, item in enumerate(items if isinstance(items, list) else [])]
+    for place, item, kind in places:
+        known = {field.name for field in dataclasses.fields(kind)}
+        for key in item if isinstance(item, Mapping) else ():
+            if key not in known:
+                yield f"{place}: there is no field {key!r}"
 
 
 def _build_all(kind: type[_T], items: Any, place: str, faults: list[str]) -> list[_T]:

@@ -9,12 +9,17 @@ from datetime import datetime
 
 from runbundle.base.clock import Clock
 from runbundle.base.errors import ContractError, InvalidInputError
-from runbundle.base.ids import check_component, check_identifier, check_token, random_text
+from runbundle.base.ids import check_component, check_identifier, check_token, fold, plain, random_text
 
 INPUT_FOLDER = "input"
 _FIELD = re.compile(r"\{(\w+)\}")
 _OPTIONAL_PART = re.compile(r"\[([^\[\]{}]*)\{variant\}\]")
-_ROOT_NAMES = frozenset({"attempts", "provenance", "metrics.json", "config.yaml"})
+_ROOT_NAMES = frozenset(
+    {
+        *("attempts", "provenance", "run_manifest.json", "config.yaml", "config_resolved.yaml", "contract.json"),
+        *("artifacts.jsonl", "metrics.jsonl", "metrics.json", "sha256sums"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +50,37 @@ class Layout:
 
     def __post_init__(self) -> None:
         check_identifier(self.name, what="layout name")
-        object.__setattr__(self, "folders", {str(kind): folder for kind, folder in self.folders.items()})
-        object.__setattr__(self, "precreate", tuple(self.precreate))
+        folders = {check_identifier(plain(kind), what="kind"): plain(place) for kind, place in self.folders.items()}
+        object.__setattr__(self, "folders", folders)
+        object.__setattr__(self, "precreate", tuple(map(plain, self.precreate)))
         _check_fields(self.run_folder, {"project", "run_id"}, "run_folder")
         _check_fields(self.run_id, {"git_hash", "millis", "random8"}, "run_id")
         _check_fields(self.default_folder, {"kind"}, "default_folder")
         _check_fields(self.file_name, {"input_stem", "suffix", "variant", "ext"}, "file_name")
-        if not self.run_folder.startswith("runs/") or not self.run_folder.endswith("{run_id}"):
-            raise ContractError(f"run_folder {self.run_folder!r} must begin with runs/ and end with {{run_id}}")
-        if len(_OPTIONAL_PART.findall(self.file_name)) != 1 or "{suffix}" not in self.file_name:
+        self._check_run_folder()
+        self._check_file_name()
+        for folder in (*self.folders.values(), self.extras_folder, *self.precreate):
+            check_folder(folder)
+        if fold(self.extras_folder).split("/")[0] == INPUT_FOLDER:
+            raise ContractError(f"extras_folder {self.extras_folder!r} lies in {INPUT_FOLDER}/, which is for inputs")
+
+    def _check_run_folder(self) -> None:
+        top, *between, last = self.run_folder.split("/")
+        if top != "runs" or last != "{run_id}" or len(between) > 1:
             raise ContractError(
-                f"file_name {self.file_name!r} must hold {{suffix}} and one part such as [_{{variant}}]"
+                f"run_folder {self.run_folder!r} must be runs/{{run_id}}, with at most one folder between"
+            )
+        for part in between:
+            check_component(part.format(project="project", run_id="run"), what="the folder of runs")
+
+    def _check_file_name(self) -> None:
+        is_one_part = len(_OPTIONAL_PART.findall(self.file_name)) == 1 and self.file_name.count("{variant}") == 1
+        if not is_one_part or "{suffix}" not in self.file_name or "/" in self.file_name:
+            raise ContractError(
+                f"file_name {self.file_name!r} must be one name with {{suffix}} and one part such as [_{{variant}}]"
             )
         if not self.separator:
             raise ContractError(f"file_name {self.file_name!r} must put something between suffix and variant")
-        for folder in (*self.folders.values(), self.extras_folder, *self.precreate):
-            check_folder(folder)
 
     @property
     def separator(self) -> str:
@@ -89,14 +109,15 @@ class Layout:
                 hint="Call ingest() or read_input_bgr() first",
             )
         check_token(suffix, what="suffix")
-        template = self.file_name
-        if variant is None:
-            template = _OPTIONAL_PART.sub("", template)
-        else:
-            check_token(variant, what="variant")
-            template = _OPTIONAL_PART.sub(r"\1{variant}", template)
-        name = template.format(input_stem=input_stem, suffix=suffix, variant=variant, ext=ext)
-        return check_component(name, what="file name")
+        middle = "" if variant is None else f"{self.separator}{check_token(variant, what='variant')}"
+        before, after = self.around_variant(suffix, ext, input_stem=input_stem)
+        return check_component(f"{before}{middle}{after}", what="file name")
+
+    def around_variant(self, suffix: str, ext: str, *, input_stem: str | None) -> tuple[str, str]:
+        """What stands before a variant and its separator in a file name, and what stands after them."""
+        head, _, tail = _OPTIONAL_PART.split(self.file_name)
+        fields = {"input_stem": input_stem, "suffix": suffix, "ext": ext}
+        return head.format(**fields), tail.format(**fields)
 
     def new_run_id(self, moment: datetime, git_hash: str, clock: Clock) -> str:
         """An id for a run that starts now."""
@@ -107,8 +128,8 @@ class Layout:
 
 
 def _check_fields(template: str, allowed: set[str], what: str) -> None:
-    unknown = set(_FIELD.findall(template)) - allowed
-    if unknown or template.count("{") != len(_FIELD.findall(template)):
+    found = _FIELD.findall(template)
+    if set(found) - allowed or not len(found) == template.count("{") == template.count("}"):
         raise ContractError(f"{what} {template!r} may hold {sorted(allowed)} in braces, nothing else")
 
 
@@ -118,10 +139,12 @@ def check_folder(folder: str) -> str:
     Raises:
         ContractError, InvalidName: it is.
     """
+    if not isinstance(folder, str):
+        raise ContractError(f"The folder {folder!r} is not text")
     parts = folder.split("/")
     for part in parts:
         check_component(part, what=f"folder {folder!r}: the part")
-    if parts[0] in _ROOT_NAMES:
+    if fold(parts[0]) in _ROOT_NAMES:
         raise ContractError(f"The folder {folder!r} is kept for the library")
     return folder
 

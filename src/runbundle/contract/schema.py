@@ -20,9 +20,27 @@ from typing import Any
 
 from runbundle.base.errors import ContractError, InvalidValue, MissingExtra
 
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(type(length) in (int, str, type(None)) for length in value)
+
+
+_RANGED = {"dtype": _is_text, "min": _is_number, "max": _is_number, "unit": _is_text}
 _RULES = {
-    "arrays": {"dtype", "shape", "min", "max", "unit"},
-    "columns": {"dtype", "min", "max", "unit", "nullable", "required"},
+    "arrays": {**_RANGED, "shape": _is_shape},
+    "columns": {**_RANGED, "nullable": _is_flag, "required": _is_flag},
 }
 _SHOWN = 5
 
@@ -39,9 +57,12 @@ def check_schema(schema: Mapping[str, Any], *, what: str) -> None:
     if not isinstance(rules, Mapping):
         raise ContractError(f"The schema of {what} must map {form} to an object")
     for name, rule in rules.items() if form in _RULES else ():
-        unknown = set(rule) - _RULES[form] if isinstance(rule, Mapping) else {"(no object)"}
+        unknown = set(rule) - set(_RULES[form]) if isinstance(rule, Mapping) else {"(no object)"}
         if unknown:
             raise ContractError(f"The schema of {what} has unknown rules for {name!r}: {sorted(unknown)}")
+        wrong = sorted(key for key, value in rule.items() if not _RULES[form][key](value))
+        if wrong:
+            raise ContractError(f"The schema of {what} has rules for {name!r} that are of the wrong type: {wrong}")
 
 
 def check_facts(schema: Mapping[str, Any], facts: Mapping[str, Any], *, what: str) -> None:
@@ -49,14 +70,14 @@ def check_facts(schema: Mapping[str, Any], facts: Mapping[str, Any], *, what: st
 
     Raises:
         InvalidValue: it is not; the message has the first few faults, each with its place.
-        ContractError: the format cannot tell what the schema asks.
+        ContractError: the format cannot tell what the schema asks, or the schema is no JSON Schema.
         MissingExtra: a JSON Schema is to be checked and jsonschema is not installed.
     """
     ((form, rules),) = schema.items()
     if form not in facts:
         raise ContractError(f"The schema of {what} speaks of {form}, which its format does not have")
     if form == "document":
-        faults = _document_faults(rules, facts["document"])
+        faults = _document_faults(rules, facts["document"], what)
     elif form == "arrays":
         faults = _array_faults(rules, facts["arrays"])
     else:
@@ -67,15 +88,22 @@ def check_facts(schema: Mapping[str, Any], facts: Mapping[str, Any], *, what: st
         raise InvalidValue(f"{what} is not as its schema says: {'; '.join(found[:_SHOWN])}{more}")
 
 
-def _document_faults(rules: Mapping[str, Any], document: Any) -> Iterator[str]:
+def _document_faults(rules: Mapping[str, Any], document: Any, what: str) -> Iterator[str]:
     try:
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 - 140 ms that most runs need not pay
+        from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - 140 ms that most runs need not pay
+        from referencing import Registry  # noqa: PLC0415
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtra(
             "jsonschema is needed to check a JSON Schema", hint='Install it: pip install "runbundle[schema]"'
         ) from error
-    for fault in Draft202012Validator(rules).iter_errors(document):
-        yield f"{fault.json_path}: {fault.message[:200]}"
+    try:
+        Draft202012Validator.check_schema(rules)
+        # an empty registry: what a schema refers to stands in it, and nothing is fetched
+        for fault in Draft202012Validator(rules, registry=Registry()).iter_errors(document):
+            yield f"{fault.json_path}: {fault.message[:200]}"
+    except (SchemaError, Unresolvable) as error:
+        raise ContractError(f"The schema of {what} is no JSON Schema: {str(error).splitlines()[0][:200]}") from error
 
 
 def _array_faults(rules: Mapping[str, Any], arrays: Mapping[str, Any]) -> Iterator[str]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from runbundle.base import jsontext
 from runbundle.base.errors import ContractError
-from runbundle.base.ids import check_identifier, check_token
+from runbundle.base.ids import check_identifier, check_token, plain
 from runbundle.contract.schema import check_schema
 
 INPUT_KIND = "input"
@@ -51,6 +52,7 @@ class ArtifactSpec:
 
     Raises:
         ContractError, InvalidName: the fields contradict each other or a name cannot be taken.
+        InvalidType, InvalidValue: the schema is not JSON.
     """
 
     artifact_id: str
@@ -65,20 +67,24 @@ class ArtifactSpec:
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
+        for name in ("artifact_id", "kind", "suffix", "ext", "format", "stage", "description"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         check_identifier(self.artifact_id, what="artifact_id")
         check_identifier(self.kind, what="kind")
-        # str subclasses (enums of ids) are stored as plain text
-        object.__setattr__(self, "artifact_id", str(self.artifact_id))
-        object.__setattr__(self, "kind", str(self.kind))
+        check_text(self.format, what=f"The format of {self.artifact_id}")
+        check_text(self.description, what=f"The description of {self.artifact_id}")
+        if self.required not in tuple(Required):
+            raise ContractError(f"{self.artifact_id} is required {self.required!r}, not one of {', '.join(Required)}")
         object.__setattr__(self, "required", Required(self.required))
         if self.stage is not None:
-            object.__setattr__(self, "stage", str(check_identifier(self.stage, what="stage")))
+            check_identifier(self.stage, what="stage")
         if self.kind == INPUT_KIND:
             self._check_input()
         else:
             check_token(self.suffix, what=f"the suffix of {self.artifact_id}")
             check_extension(self.ext, what=f"the extension of {self.artifact_id}")
         if self.schema is not None:
+            object.__setattr__(self, "schema", _copied(self.schema, what=f"the schema of {self.artifact_id}"))
             check_schema(self.schema, what=self.artifact_id)
 
     def _check_input(self) -> None:
@@ -105,8 +111,23 @@ class StageSpec:
 
     def __post_init__(self) -> None:
         check_identifier(self.stage, what="stage")
-        object.__setattr__(self, "stage", str(self.stage))
-        object.__setattr__(self, "needs", tuple(str(need) for need in self.needs))
+        object.__setattr__(self, "stage", plain(self.stage))
+        object.__setattr__(self, "needs", tuple(map(plain, self.needs)))
+
+
+def _copied(schema: Mapping[str, Any], *, what: str) -> Any:
+    """A schema as it will be read back, which no later change of the original reaches."""
+    return jsontext.parse(jsontext.line(schema, what=what), what=what)
+
+
+def check_text(value: Any, *, what: str) -> None:
+    """Text, as contract.json holds it.
+
+    Raises:
+        ContractError: anything else, such as a number.
+    """
+    if not isinstance(value, str):
+        raise ContractError(f"{what} must be text, not {value!r}", hint="Put it in quotes")
 
 
 def check_extension(ext: str, *, what: str = "the extension") -> str:
@@ -115,7 +136,7 @@ def check_extension(ext: str, *, what: str = "the extension") -> str:
     Raises:
         ContractError: anything else.
     """
-    if not ext.startswith("."):
+    if not isinstance(ext, str) or not ext.startswith("."):
         raise ContractError(f"{what} must begin with a dot, not {ext!r}", hint='Write ".png", say')
     check_token(ext[1:], what=what)
     if ext in _PICKLES:

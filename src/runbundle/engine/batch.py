@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
@@ -121,10 +121,19 @@ def _on(
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield _attempt(*running.pop(future), future.result)
+                yield _collect(*running.pop(future), future)
     finally:
         for future in running:
             future.cancel()
+
+
+def _collect(index: int, item: ItemT, future: Future[ResultT]) -> Done[ItemT, ResultT]:
+    """What a worker's task came to; also one that ended its worker's thread by ``sys.exit`` is one bad item."""
+    try:
+        error = future.exception()
+    except CancelledError as cancelled:
+        error = cancelled
+    return Done(index, item, None if error else future.result(), error)
 
 
 def _attempt(index: int, item: ItemT, call: Callable[[], ResultT]) -> Done[ItemT, ResultT]:

@@ -8,6 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from runbundle.base.errors import ContractError
 from runbundle.contract.spec import Outcome, StageSpec
+from runbundle.run.given import given_name
 from runbundle.run.runio import RunIO
 from runbundle.run.stages import Stage
 
@@ -78,10 +79,10 @@ class Pipeline(Generic[ConfigT]):
     """
 
     def __init__(self, stages: Sequence[PipelineStage[ConfigT]]) -> None:
-        names = [str(stage.name) for stage in stages]
+        names = [given_name(stage.name, what="The name of a stage") for stage in stages]
         if len(set(names)) != len(names):
             raise ContractError(f"A pipeline has each stage once, not {names}")
-        self._stages = {str(stage.name): stage for stage in stages}
+        self._stages = dict(zip(names, stages, strict=True))
 
     def run(self, run_io: RunIO, config: ConfigT) -> dict[str, Outcome]:
         """Run what has not committed yet.

@@ -108,7 +108,6 @@ class Staged:
         except OSError as error:
             with os_errors("Naming the file", self.place):
                 raise error from None
-        self._discard()
 
     def replace(self) -> None:
         """Give the file its name at once, in the place of what may be there."""
@@ -120,27 +119,33 @@ class Staged:
             fd, self._fd = self._fd, -1
             os.close(fd)
 
-    def _discard(self) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # the error on its way out, if any, says more than this one
+        # the error on its way out, if any, says more than these
+        with suppress(OSError):
             self._close()
-            self._discard()
+        with suppress(OSError):
+            os.unlink(self._temporary)
 
 
 def create_file(place: Path, data: Buffer, *, sync: bool = False) -> Written:
-    """Create a whole file that must not exist yet."""
+    """Create a whole file that must not exist yet.
+
+    With ``sync`` neither its bytes nor its name can be lost to a power cut once this returns.
+
+    Raises:
+        AlreadyExistsError: the name is taken; what is there is kept.
+    """
     with Staged(place) as staged:
         staged.write(data)
         written = staged.seal(sync=sync)
         staged.create()
+    if sync:
+        sync_folder(place.parent)
     return written
 
 

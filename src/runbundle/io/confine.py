@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runbundle.base.errors import InvalidName
 from runbundle.base.ids import check_component
+from runbundle.io.atomic import os_errors
 
 
 def check_relative(path: str, *, what: str = "path") -> str:
@@ -16,6 +17,8 @@ def check_relative(path: str, *, what: str = "path") -> str:
     Raises:
         InvalidName: absolute, empty, with ``..``, a backslash, a control character, or a name some disk refuses.
     """
+    if not isinstance(path, str):
+        raise InvalidName(f"{what} {path!r} is not text", hint="Give a relative path as text, with /")
     for part in path.split("/"):
         check_component(part, what=f"{what} {path!r}: the part")
     return path
@@ -38,10 +41,11 @@ def inside(root: Path, relative: str, *, what: str = "path") -> Path:
 
 def is_link(path: str | Path) -> bool:
     """Whether a symbolic link stands at ``path`` itself."""
-    try:
-        return stat.S_ISLNK(os.lstat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    with os_errors("Looking at the file", path):
+        try:
+            return stat.S_ISLNK(os.lstat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def files_below(root: Path) -> dict[str, os.DirEntry[str]]:
@@ -50,7 +54,7 @@ def files_below(root: Path) -> dict[str, os.DirEntry[str]]:
     pending = [("", str(root))]
     while pending:
         prefix, folder = pending.pop()
-        with os.scandir(folder) as entries:
+        with os_errors("Listing", folder), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append((f"{prefix}{entry.name}/", entry.path))

@@ -16,6 +16,16 @@ from runbundle.io.formats.base import need
 if TYPE_CHECKING:
     import numpy as np
 
+_ORIENTATION = 0x0112  # the EXIF tag; its value says how a viewer turns the stored pixels
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
@@ -28,19 +38,39 @@ def decode_bgr(data: bytes) -> np.ndarray[Any, Any]:
         DecodeError: not a picture, truncated, or absurdly large.
     """
     numpy, image = need("numpy", "images"), need("PIL.Image", "images")
-    transpose = need("PIL.ImageOps", "images").exif_transpose
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", image.DecompressionBombWarning)  # its error is the limit
+            warnings.simplefilter("ignore")  # of metadata that Pillow skips; for bombs its error is the limit
             with image.open(io.BytesIO(data)) as opened:
+                if opened.format in ("JPEG", "MPO"):
+                    _refuse_endless(data)
                 opened.load()
-                upright = transpose(opened)
+                upright = _upright(image, opened)
                 pixels: np.ndarray[Any, Any] = numpy.ascontiguousarray(_rgb(numpy, upright)[:, :, ::-1])
                 return pixels
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, struct.error, MemoryError) as error:
         raise DecodeError(f"The picture is not readable: {error}", hint="Check the file or take it again") from error
     except image.DecompressionBombError as error:
         raise DecodeError(f"The picture is too large: {error}", hint="Scale it down first") from error
+
+
+def _refuse_endless(jpeg: bytes) -> None:
+    """A JPEG whose rest was lost and filled with zeros has no end marker, and would decode as a half-grey picture."""
+    at = 2
+    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] != b"\xda":  # over the segments to the first scan
+        is_fill = jpeg[at + 1 : at + 2] == b"\xff"
+        at += 1 if is_fill else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+    if jpeg.find(b"\xff\xd9", at) < 0:
+        raise ValueError("the JPEG ends before its picture does")
+
+
+def _upright(image: Any, picture: Any) -> Any:
+    try:
+        orientation = picture.getexif().get(_ORIENTATION)
+    except (OSError, ValueError, SyntaxError, struct.error):  # metadata without sense turns nothing
+        return picture
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(image.Transpose[turn])
 
 
 def _rgb(np: Any, picture: Any) -> Any:

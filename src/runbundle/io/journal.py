@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from runbundle.base import jsontext
 from runbundle.base.errors import (
@@ -121,15 +121,21 @@ def _checked(raw: bytes, seq: int, link: str) -> Mapping[str, Any] | str:
     return record
 
 
+class _End(NamedTuple):
+    """Where a journal ends: one value, which an interrupt finds as it was or as it will be."""
+
+    seq: int
+    link: str
+    size: int
+
+
 class Journal:
     """The writing end of a journal. Make one with ``create`` or ``reopen``."""
 
-    def __init__(self, path: Path, fd: int, *, seq: int, link: str, size: int) -> None:
+    def __init__(self, path: Path, fd: int, end: _End) -> None:
         self.path = path
         self._fd = fd
-        self._seq = seq
-        self._link = link
-        self._size = size
+        self._end = end
         self._lock = threading.Lock()
         _open_journals.add(self)
 
@@ -148,8 +154,12 @@ class Journal:
         except OSError as error:
             with os_errors("Creating the log", path):
                 raise error from None
-        _lock(fd, path)
-        return cls(path, fd, seq=0, link=FIRST_LINK, size=0)
+        try:
+            _lock(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(path, fd, _End(0, FIRST_LINK, 0))
 
     @classmethod
     def reopen(cls, path: Path) -> Journal:
@@ -170,7 +180,7 @@ class Journal:
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, seq=len(content.records), link=content.last_link, size=content.good_bytes)
+        return cls(path, fd, _End(len(content.records), content.last_link, content.good_bytes))
 
     def append(self, record: Mapping[str, Any]) -> int:
         """Append one record and return its ``seq``. When this returns, a kill of the process loses nothing.
@@ -181,30 +191,32 @@ class Journal:
             UnavailableError: the disk refused; no part of the record stays.
         """
         with self._lock:
-            if self._fd < 0:
-                raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
-            seq = self._seq
-            data = jsontext.line({**record, "seq": seq, "prev_sha256": self._link})
-            self._write(data)
-            self._seq = seq + 1
-            self._link = hashlib.sha256(data).hexdigest()
-            self._size += len(data)
-            return seq
+            self._require_open()
+            end = self._end
+            data = jsontext.line({**record, "seq": end.seq, "prev_sha256": end.link})
+            after = _End(end.seq + 1, hashlib.sha256(data).hexdigest(), end.size + len(data))
+            try:
+                self._write(data)
+                self._end = after
+            except BaseException:  # Ctrl-C as well: the next line must follow from the last one that was said
+                self._take_back()
+                raise
+            return end.seq
 
     def _write(self, data: bytes) -> None:
         written = 0
-        try:
+        with os_errors("Appending to the log", self.path):
             while written < len(data):
                 written += os.write(self._fd, data[written:])
-        except OSError as error:
-            self._take_back()
-            with os_errors("Appending to the log", self.path):
-                raise error from None
+
+    def _require_open(self) -> None:
+        if self._fd < 0:
+            raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
 
     def _take_back(self) -> None:
         """Cut what a failed append left; if even that fails, say no more in this log."""
         try:
-            os.ftruncate(self._fd, self._size)
+            os.ftruncate(self._fd, self._end.size)
         except OSError as error:
             self._close()
             raise UnavailableError(
@@ -214,10 +226,14 @@ class Journal:
             ) from error
 
     def sync(self) -> None:
-        """When this returns, a power cut loses nothing that was appended before."""
+        """When this returns, a power cut loses nothing that was appended before.
+
+        Raises:
+            RunClosed: as ``append``. UnavailableError: the disk refused.
+        """
         with self._lock, os_errors("Syncing the log", self.path):
-            if self._fd >= 0:
-                os.fsync(self._fd)
+            self._require_open()
+            os.fsync(self._fd)
 
     def close(self) -> None:
         """Let go of the journal and its lock; again does nothing."""
@@ -247,20 +263,23 @@ os.register_at_fork(after_in_child=_forget_all)
 
 
 def _lock(fd: int, path: Path) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RunBusy(f"{path.name} is held by another writer", hint="Wait until it has ended", path=path) from error
+    with os_errors("Locking the log", path):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunBusy(
+                f"{path.name} is held by another writer", hint="Wait until it has ended", path=path
+            ) from error
 
 
 def has_writer(path: Path) -> bool:
     """Whether a living process of this machine holds the journal."""
-    with os_errors("Opening the log", path):
+    with os_errors("Probing the log", path):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
     return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,17 +15,20 @@ from runbundle.base.errors import (
     ArtifactNotFound,
     ContractError,
     InvalidInputError,
+    InvalidType,
     StageError,
 )
+from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
 from runbundle.io.confine import check_relative, inside
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
+from runbundle.run.given import given_name
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Durability, Session
-from runbundle.run.state import RunState, fold
+from runbundle.run.state import RunState
 
 EXTRA_KIND = "extra"
 
@@ -103,7 +106,9 @@ def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -
 def write_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
     """Write an artifact that no contract declares; see ``RunIO.save``."""
     session.require_open()
-    with session.blamed(name if isinstance(name, str) else None):
+    if not isinstance(name, str):
+        raise InvalidType(f"save() takes a name as text, not {type(name).__name__}", run=session.run_id)
+    with session.blamed(name):
         spec, filename = extra_spec(session, name)
         return _write(session, spec, name, filename, offer)
 
@@ -139,10 +144,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     encoded = _encode(fmt, offer.value, offer.options)
     if spec.schema is not None:
         check_facts(spec.schema, encoded.facts(), what=artifact_id)
-    meta = {**encoded.meta, **(offer.meta or {})}
-    description = spec.description if offer.description is None else offer.description
-    jsontext.refuse_non_json(meta, "meta")
-    jsontext.refuse_non_json(description, "the description")
+    meta, description = _told(spec, encoded, offer)
     place = inside(session.run_dir, filename, what="file")
     with _reserved(session, (artifact_id, offer.variant), filename, replace=offer.replace) as earlier:
         session.folder(filename.rpartition("/")[0])
@@ -167,6 +169,19 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         )
         pointer = _say_or_undo(session, record, place, is_new=earlier is None)
     return session.state.records[pointer]
+
+
+def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str, Any], str]:
+    """The meta and the description for the record."""
+    if not isinstance(offer.meta, Mapping | None):
+        raise InvalidType(f"meta is a mapping, not {type(offer.meta).__name__}")
+    meta = {**encoded.meta, **(offer.meta or {})}
+    description = spec.description if offer.description is None else offer.description
+    if not isinstance(description, str):
+        raise InvalidType(f"The description is text, not {type(description).__name__}")
+    jsontext.refuse_non_json(meta, "meta")
+    jsontext.refuse_non_json(description, "the description")
+    return meta, description
 
 
 def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:
@@ -198,18 +213,16 @@ def _put(
                     hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
                     path=place,
                 ) from error
-    session.remember(place)
     return written
 
 
 def _say_or_undo(session: Session, record: ArtifactRecord, place: Path, *, is_new: bool) -> Pointer:
     try:
+        session.remember(place)
         return session.say("artifact", **record.to_json())
     except BaseException:
-        if is_new:  # nothing was acknowledged: the name is free again
-            with suppress(OSError):
-                place.unlink()
-            session.forget(place)
+        if is_new:
+            session.undo(place)
         raise
 
 
@@ -222,23 +235,40 @@ def _reserved(
     Raises:
         ArtifactExists: it was written before, or is being written by another thread; or another name differs
             from this one in case only.
+        ContractError: it was written under another name. StageError: the stage that wrote it has committed.
     """
+    held: set[tuple[str, str | None] | str] = {key, fold(filename)}
     with session.lock:
         earlier = session.state.in_force.get(key)
-        if key in session.reserved or (earlier is not None and not replace):
+        if session.reserved & held or (earlier is not None and not replace):
             raise ArtifactExists(
-                f"{label(*key)} was written before",
+                f"{label(*key)} was written before, or is being written",
                 hint="It was kept. Give another variant, or replace=True",
                 path=session.run_dir / filename,
             )
         if earlier is None:
             _refuse_twin(session, filename)
-        session.reserved.add(key)
+        else:
+            _check_replaceable(session, earlier, filename)
+        session.reserved |= held
     try:
         yield earlier
     finally:
         with session.lock:
-            session.reserved.discard(key)
+            session.reserved -= held
+
+
+def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str) -> None:
+    if earlier.filename != filename:
+        raise ContractError(
+            f"{earlier.label} was written as {earlier.filename}, and would be replaced by {filename}",
+            hint="A replacement has the name of what it replaces: give the same spec",
+        )
+    if earlier.stage is not None and session.state.is_passed(earlier.stage):
+        raise StageError(
+            f"{earlier.label} was written by the stage {earlier.stage}, which has committed",
+            hint="What committed stays: write it under another name",
+        )
 
 
 def _refuse_twin(session: Session, filename: str) -> None:
@@ -255,14 +285,13 @@ def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: 
     Raises:
         ArtifactNotFound: there is none; the message says what there is.
     """
-    found = state.in_force.get((str(artifact_id), variant))
+    wanted = given_name(artifact_id, what="artifact_id")
+    found = state.in_force.get((wanted, variant))
     if found is None:
-        near = [record.label for record in state.in_force.values() if record.artifact_id == str(artifact_id)]
+        near = [record.label for record in state.in_force.values() if record.artifact_id == wanted]
         known = near or [record.label for record in state.in_force.values()]
         shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "") if known else "none"
-        raise ArtifactNotFound(
-            f"The run has no artifact {label(str(artifact_id), variant)}", hint=f"It has {shown}", run=run
-        )
+        raise ArtifactNotFound(f"The run has no artifact {label(wanted, variant)}", hint=f"It has {shown}", run=run)
     return found
 
 

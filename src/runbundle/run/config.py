@@ -21,15 +21,17 @@ def as_mapping(config: Any) -> dict[str, Any]:
     """
     if config is None:
         return {}
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        config = dataclasses.asdict(config)
-    if not isinstance(config, Mapping):
-        raise InvalidConfig(f"A configuration is a mapping or a dataclass, not {type(config).__name__}")
-    plain: dict[str, Any] = _plain(config)
     try:
+        plain = _plain(config)
         jsontext.refuse_non_json(plain, "the configuration")
     except RunbundleError as error:
         raise InvalidConfig(error.what, hint="Convert it to text, numbers, lists and dicts") from error
+    except RecursionError as error:
+        raise InvalidConfig(
+            "The configuration holds itself, or is nested too deeply", hint="Make it flatter"
+        ) from error
+    if not isinstance(plain, dict):
+        raise InvalidConfig(f"A configuration is a mapping or a dataclass, not {type(config).__name__}")
     unresolved = list(_unresolved(plain))
     if unresolved:
         raise InvalidConfig(
@@ -39,14 +41,18 @@ def as_mapping(config: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Mappings as dicts, sequences as lists, subclasses of text and numbers (enums, say) as such."""
+    """Mappings and dataclasses as dicts, sequences as lists, subclasses of text and numbers (enums, say) as such."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, str) and type(value) is not str:
+    if isinstance(value, str):
         return str.__str__(value)
-    return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
 
 
 def _unresolved(value: Any, where: str = "") -> Iterator[str]:

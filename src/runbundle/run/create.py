@@ -13,18 +13,18 @@ from typing import Any
 
 from runbundle.base import jsontext
 from runbundle.base.clock import Clock, timestamp
-from runbundle.base.errors import RunExists
+from runbundle.base.errors import LogCorrupt, RunExists
 from runbundle.base.ids import random_text, uuid7
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.contract.layout import STANDARD, Layout
-from runbundle.contract.record import Pointer
-from runbundle.io.atomic import create_file, make_folder, os_errors
+from runbundle.io.atomic import create_file, make_folder, os_errors, replace_file
 from runbundle.io.formats import yaml
-from runbundle.io.journal import Journal, read_journal
+from runbundle.io.journal import Journal
 from runbundle.run import provenance
+from runbundle.run.manifest import MANIFEST
 from runbundle.run.session import Durability, Session
-from runbundle.run.state import CREATOR, FORMAT_VERSION, LOG_FORMAT, RunState, log_name
+from runbundle.run.state import CREATOR, FORMAT_VERSION, LOG_FORMAT, load_state, log_name
 
 CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
 NEW_PREFIX = ".new-"
@@ -48,6 +48,11 @@ class Plan:
         """The contract's layout, or the standard one."""
         return self.contract.layout if self.contract else STANDARD
 
+    @property
+    def code(self) -> provenance.GitState:
+        """The state of the code that runs."""
+        return provenance.code_here(self.store)
+
     def place_of(self, run_id: str) -> Path:
         """The folder of a run."""
         return self.store / self.layout.run_folder.format(project=self.project_name, run_id=run_id)
@@ -57,10 +62,16 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
     """Make a run folder, whole and exclusively, and open it for writing.
 
     Raises:
-        RunExists: ``run_id`` was given and is taken; an id of our own gets four more characters instead.
+        RunExists: ``run_id`` was given and is taken (an id of our own gets four more characters instead), or a run
+            lies where the project's folder would be.
     """
     moment = plan.clock.now()
-    wanted = run_id or plan.layout.new_run_id(moment, provenance.git_state(Path.cwd()).short, plan.clock)
+    for above in plan.place_of("-").parents:
+        if (above / MANIFEST).exists():
+            raise RunExists(
+                f"{above.name} is a run, and a run holds no other", hint="Name the project otherwise", path=above
+            )
+    wanted = run_id or plan.layout.new_run_id(moment, plan.code.short, plan.clock)
     name = wanted
     for _ in range(_CLASHES):
         session = _build(plan, config, name, moment)
@@ -125,21 +136,20 @@ def _fill(plan: Plan, folder: Path, log: Journal, config: Mapping[str, Any], ide
     now = timestamp(plan.clock.now())
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}
     log.append({"record": "header", "ts_utc": now, "host": provenance.host(), **header})
-    log.append({"record": "attempt", "ts_utc": now, **attempt_start(1, digests)})
+    log.append({"record": "attempt", "ts_utc": now, **attempt_start(1, plan.code, digests)})
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> dict[str, str | None]:
     """Write the two configuration files; returns their digests as attempts record them."""
     data = yaml.dump(dict(config))
     return {
-        "config_sha256": create_file(folder / CONFIG, data).sha256,
-        "config_resolved_sha256": create_file(folder / CONFIG_RESOLVED, data).sha256,
+        "config_sha256": replace_file(folder / CONFIG, data).sha256,
+        "config_resolved_sha256": replace_file(folder / CONFIG_RESOLVED, data).sha256,
     }
 
 
-def attempt_start(number: int, digests: Mapping[str, Any]) -> dict[str, Any]:
+def attempt_start(number: int, code: provenance.GitState, digests: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the record that begins an attempt: what runs, where, and with what."""
-    code = provenance.git_state(Path.cwd())
     return {
         "event": "start",
         "attempt": number,
@@ -164,10 +174,10 @@ def open_session(
     durability: Durability,
 ) -> Session:
     """The session of the creator's log, with all that the log says so far."""
-    state = RunState()
-    for seq, record in enumerate(read_journal(log.path).records):
-        state.apply(record, Pointer(CREATOR, seq))
-    run: Mapping[str, Any] = state.header["run"] if state.header else {}
+    state = load_state(log.path.parent)
+    if state.header is None or not state.starts:
+        raise LogCorrupt("The log has no header or no attempt", hint="`runbundle verify` tells more", path=log.path)
+    run: Mapping[str, Any] = state.header["run"]
     return Session(
         run_dir=run_dir,
         run_id=run["run_id"],

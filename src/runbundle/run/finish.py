@@ -7,11 +7,13 @@ import traceback
 from runbundle.base import jsontext
 from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError, StageError
 from runbundle.contract.check import check_records
-from runbundle.io.atomic import create_file, replace_file
-from runbundle.io.confine import files_below
+from runbundle.io.atomic import os_errors, replace_file
+from runbundle.io.confine import files_below, inside
 from runbundle.run.metrics import METRICS_FILE, MetricLog, metrics_document, read_points
-from runbundle.run.seal import write_seal
+from runbundle.run.provenance import plain_text
+from runbundle.run.seal import sealable, write_seal
 from runbundle.run.session import Session
+from runbundle.run.state import METRICS_STEM, log_paths
 
 COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
 
@@ -23,13 +25,14 @@ def finish(session: Session, metrics: MetricLog, status: str, error: BaseExcepti
 
     Raises:
         StageError: a stage is open. ContractUnmet: the contract is not met.
-        CorruptError: a file that the log records is gone or cut.
+        CorruptError: a file that the log records is gone or cut. InvalidName: a file's name cannot be sealed.
     """
     session.require_open()
     with session.blamed():
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
         if status == COMPLETED:
+            sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
             error = _fault(session)
             status = FAILED if error else COMPLETED
         root_digest = _end(session, metrics, status, error)
@@ -66,13 +69,15 @@ def _fault(session: Session) -> RunbundleError | None:
 def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> str:
     if error is not None:
         _keep_traceback(session, error)
-    if metrics.journal is not None:
+    if log_paths(session.run_dir, METRICS_STEM):
         document = metrics_document(read_points(session.run_dir))
         replace_file(session.run_dir / METRICS_FILE, jsontext.pretty(document, what="the metrics"))
         session.remember(session.run_dir / METRICS_FILE)
-    said = None if error is None else {"type": type(error).__name__, "message": _text(error)}
+    said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
     session.say("attempt", event="end", attempt=session.attempt, status=status, error=said)
     session.rewrite_manifest()
+    if session.text_log is not None:
+        session.text_log.close()
     _remember_logs(session)
     session.sync()
     root_digest = write_seal(session.run_dir, recorded_digests(session))
@@ -85,27 +90,21 @@ def _end(session: Session, metrics: MetricLog, status: str, error: BaseException
 
 def recorded_digests(session: Session) -> dict[str, str]:
     """The digests that the log holds, by path: of files in force, and of those set aside."""
-    digests = {path: next(iter(allowed)) for path, _, allowed in session.state.files() if len(allowed) == 1}
-    for source, target, pointer in session.state.moves:
-        if pointer in session.state.records:
-            place = target if (session.run_dir / target).exists() else source
-            digests[place] = session.state.records[pointer].sha256
-    return digests
+    told = [*session.state.files(), *session.state.moved_files(session.run_dir)]
+    return {path: next(iter(allowed)) for path, _, allowed in told if len(allowed) == 1}
 
 
 def _remember_logs(session: Session) -> None:
     """What others wrote into the run by hand, such as text logs, is made safe as well."""
-    for relative in files_below(session.run_dir):
-        if relative.startswith("logs/"):
-            session.remember(session.run_dir / relative)
+    with os_errors("Listing", session.run_dir):
+        for relative, entry in files_below(session.run_dir).items():
+            if relative.startswith("logs/") and entry.is_file(follow_symlinks=False):
+                session.remember(session.run_dir / relative)
 
 
 def _keep_traceback(session: Session, error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
-    place = session.folder("logs") / f"traceback.{session.attempt}.txt"
-    create_file(place, text.encode("utf-8", "backslashreplace"))
+    place = inside(session.run_dir, f"logs/traceback.{session.attempt}.txt")
+    session.folder("logs")
+    replace_file(place, text.encode("utf-8", "backslashreplace"))
     session.remember(place)
-
-
-def _text(error: BaseException) -> str:
-    return str(error).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base.errors import ConflictError, InputExists, InputNotFound, InvalidName, InvalidValue
-from runbundle.base.ids import check_component
+from runbundle.base.ids import check_component, fold
 from runbundle.contract.layout import INPUT_FOLDER
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Staged, Written, copy_into, hash_file, os_errors
 from runbundle.io.confine import inside
+from runbundle.run.given import given_path
+from runbundle.run.provenance import plain_text
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Durability, Session
-from runbundle.run.state import fold
 
 
 class CollisionPolicy(StrEnum):
@@ -42,14 +43,15 @@ def ingest(session: Session, source: str | Path, policy: CollisionPolicy | str) 
     session.require_open()
     with session.blamed():
         policy = _policy(policy)
-        path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+        path = given_path(source, what="the input")
         if not path.is_absolute():
             raise InvalidValue(
                 f"ingest() takes an absolute path, not {str(source)!r}", hint="Resolve it first: Path(p).resolve()"
             )
         name = check_component(path.name, what="input")
-        if not path.is_file():
-            raise InputNotFound(f"There is no file {path}", hint="Check the path", path=path)
+        with os_errors("Looking for the input", path):
+            if not path.is_file():
+                raise InputNotFound(f"There is no file {path}", hint="Check the path", path=path)
         with session.lock:
             return _take(session, path, name, policy)
 
@@ -77,16 +79,22 @@ def _take(session: Session, source: Path, name: str, policy: CollisionPolicy) ->
             return place
     elif known is not None:
         raise InputExists(f"The input {name} was recorded and its file is gone", hint="Restore it", path=place)
+    is_new = not os.path.lexists(place)
     with Staged(place) as staged:
         copy_into(source, staged)
         written = staged.seal(sync=session.durability is Durability.POWER)
-        if os.path.lexists(place):
+        if is_new:
+            staged.create()
+        else:
             _announce(session, relative, written, pointer)
             staged.replace()
-        else:
-            staged.create()
-    session.remember(place)
-    _record(session, relative, written, source, policy, pointer)
+    try:
+        session.remember(place)
+        _record(session, relative, written, source, policy, pointer)
+    except BaseException:
+        if is_new:
+            session.undo(place)
+        raise
     return place
 
 
@@ -123,7 +131,9 @@ def _go_on(
             path=place,
         )
     if known is None or known["sha256"] != there.sha256:
-        _record(session, f"{INPUT_FOLDER}/{place.name}", there, source, CollisionPolicy.RESUME, pointer)
+        relative = f"{INPUT_FOLDER}/{place.name}"
+        _announce(session, relative, there, pointer)
+        _record(session, relative, there, source, CollisionPolicy.RESUME, pointer)
 
 
 def _record(
@@ -142,7 +152,7 @@ def _record(
         filename=relative,
         bytes=written.size if written else None,
         sha256=written.sha256 if written else None,
-        input_original_path=str(source) if source else None,
+        input_original_path=plain_text(source) if source else None,
         collision_policy=policy.value if policy else None,
         is_primary=primary is None or primary["filename"] == relative,
         replaces=replaces.to_json() if replaces else None,
@@ -193,7 +203,8 @@ def read_input(session: Session, place: Path) -> bytes:
     """
     with os_errors("Reading", place):
         data = place.read_bytes()
-    _, known = _recorded(session, f"{INPUT_FOLDER}/{place.name}")
-    if known is not None and known["sha256"] is not None:
-        check_digest(place, data, [known["sha256"]], run=session.run_id, artifact=known["artifact_id"] or place.name)
+    pointer, known = _recorded(session, f"{INPUT_FOLDER}/{place.name}")
+    if pointer is not None and known is not None and known["sha256"] is not None:
+        _, digests = session.state.allowed(pointer, known["bytes"], known["sha256"])
+        check_digest(place, data, digests, run=session.run_id, artifact=known["artifact_id"] or place.name)
     return data

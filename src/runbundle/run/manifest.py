@@ -16,7 +16,22 @@ SCHEMA_VERSION = 0
 RUNNING = "running"
 INTERRUPTED = "interrupted"
 UNKNOWN = "unknown"
-_KNOWN_FEATURES: frozenset[str] = frozenset()
+FIELDS = frozenset(
+    {
+        *("schema_version", "requires", "run_id", "run_uuid", "project_name", "producer", "status"),
+        *("created_at_utc", "finished_at_utc", "git_hash", "git_dirty", "python", "platform", "package_versions"),
+        *("config_snapshot", "contract", "layout", "inputs", "attempts"),
+        *("input_original_path", "input_copied_path", "input_sha256"),
+    }
+)
+_KNOWN_FEATURES: tuple[str, ...] = ()
+_TYPES: Mapping[str, Any] = {
+    **dict.fromkeys(("run_id", "run_uuid", "project_name", "status", "created_at_utc", "python", "platform"), str),
+    **dict.fromkeys(("finished_at_utc", "git_hash", "input_copied_path"), str | None),
+    **dict.fromkeys(("config_snapshot", "package_versions"), dict),
+    "contract": dict | None,
+    "attempts": list,
+}
 _ATTEMPT_FIELDS = ("git_hash", "git_dirty", "config_sha256", "command", "host")
 
 
@@ -92,23 +107,41 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
                 f"{run_dir} is no run: it holds no {MANIFEST}", hint="Give the folder of a run", path=run_dir
             ) from error
     try:
-        manifest = jsontext.parse(data, what=MANIFEST)
+        manifest = parse_manifest(data)
     except DecodeError as error:
         raise _corrupt(run_dir, error.what) from error
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema_version"), int):
-        raise _corrupt(run_dir, "it is no object with a schema_version")
-    unknown = set(manifest.get("requires", [])) - _KNOWN_FEATURES
-    if manifest["schema_version"] > SCHEMA_VERSION or unknown:
-        raise UnsupportedVersion(
-            f"The run has schema_version {manifest['schema_version']} and requires {sorted(unknown)}; "
-            f"this version reads {SCHEMA_VERSION}",
-            hint="Use a newer runbundle",
-            run=run_dir.name,
-        )
-    missing = {"run_id", "run_uuid", "project_name", "status", "created_at_utc"} - manifest.keys()
-    if missing:
-        raise _corrupt(run_dir, f"it lacks {sorted(missing)}")
+    except UnsupportedVersion as error:
+        error.run = run_dir.name
+        raise
+    bad = sorted(name for name, kinds in _TYPES.items() if not isinstance(manifest.get(name), kinds))
+    if not bad and not all(isinstance(attempt, dict) for attempt in manifest["attempts"]):
+        bad = ["attempts"]
+    if bad:
+        raise _corrupt(run_dir, f"of a wrong type are {', '.join(bad)}")
     return manifest
+
+
+def parse_manifest(data: bytes) -> dict[str, Any]:
+    """The members of a manifest of a version that is known: all are there, be they right or wrong.
+
+    Raises:
+        DecodeError: it is none. UnsupportedVersion: a later version wrote it, or it asks for a feature we lack.
+    """
+    manifest = jsontext.parse(data, what=MANIFEST)
+    version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+    if not isinstance(version, int) or not isinstance(manifest.get("requires", []), list):
+        raise DecodeError("it is no object with a schema_version")
+    unknown = [feature for feature in manifest.get("requires", []) if feature not in _KNOWN_FEATURES]
+    if version != SCHEMA_VERSION or unknown:
+        raise UnsupportedVersion(
+            f"The run has schema_version {version} and requires {unknown}; this version reads {SCHEMA_VERSION}",
+            hint="Use a newer runbundle",
+        )
+    lacking = sorted(FIELDS - manifest.keys())
+    if lacking:
+        raise DecodeError(f"it lacks {', '.join(lacking)}")
+    found: dict[str, Any] = manifest
+    return found
 
 
 def _corrupt(run_dir: Path, reason: str) -> ManifestCorrupt:

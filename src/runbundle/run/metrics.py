@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import math
+import operator
+import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from runbundle.base.errors import InvalidType, InvalidValue
 from runbundle.base.jsontext import read_number, spell_number
+from runbundle.contract.record import Pointer
+from runbundle.io.atomic import os_errors
+from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, read_intact
 from runbundle.run import provenance
 from runbundle.run.session import Session
-from runbundle.run.state import CREATOR, FORMAT_VERSION, LOG_FORMAT, METRICS_STEM, log_name, log_paths
+from runbundle.run.state import (
+    CREATOR,
+    FORMAT_VERSION,
+    LOG_FORMAT,
+    METRICS_STEM,
+    check_line,
+    log_name,
+    log_paths,
+)
 
 INLINE_POINTS = 10_000
 METRICS_FILE = "metrics.json"
@@ -43,11 +57,15 @@ class MetricLog:
         """Append a point; see ``RunIO.log``."""
         self.session.require_open()
         with self.session.blamed():
+            if not isinstance(values, Mapping):
+                raise InvalidType(f"Metrics are a mapping of names to numbers, not {type(values).__name__}")
+            if not values:
+                raise InvalidValue("A point has at least one metric", hint="Log {'name': number}")
             spelled = {_name(name): _number(name, value) for name, value in values.items()}
-            if step is not None and (isinstance(step, bool) or not isinstance(step, int)):
-                raise InvalidType(f"step is an integer, not {step!r}")
+            given = None if step is None else _step(step)
             with self.session.lock:
-                number = step if step is not None else max((self.next_step.get(name, 0) for name in spelled), default=0)
+                self._open()
+                number = max(self.next_step.get(name, 0) for name in spelled) if given is None else given
                 self._append("point", step=number, values=spelled)
                 for name in spelled:
                     self.next_step[name] = max(self.next_step.get(name, 0), number + 1)
@@ -58,24 +76,35 @@ class MetricLog:
         with self.session.blamed():
             spelled = {_name(name): _scalar(name, value)}
             with self.session.lock:
+                self._open()
                 self._append("summary", values=spelled)
 
     def _append(self, record: str, **fields: Any) -> None:
-        if self.journal is None:
-            self.journal = self._open()
+        journal = self._open()
         stamp = {"ts_utc": self.session.now(), "attempt": self.session.attempt}
-        self.journal.append({"record": record, **stamp, **fields})
-        self.session.remember(self.journal.path)
+        journal.append({"record": record, **stamp, **fields})
+        self.session.remember(journal.path)
 
     def _open(self) -> Journal:
-        path = self.session.run_dir / log_name(self.session.writer, METRICS_STEM)
-        if path.exists():
+        """The journal. It is made with the first point; one that a crash left empty gets its header."""
+        if self.journal is not None:
+            return self.journal
+        path = inside(self.session.run_dir, log_name(self.session.writer, METRICS_STEM))
+        is_there = path.exists()
+        if is_there:
             points = read_points(self.session.run_dir)
             self.next_step = {name: max(series.steps) + 1 for name, series in points.series.items()}
-            return Journal.reopen(path)
-        journal = Journal.create(path)
-        header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": self.session.writer}
-        journal.append({"record": "header", "ts_utc": self.session.now(), **header, "host": provenance.host()})
+        journal = Journal.reopen(path) if is_there else Journal.create(path)
+        try:
+            with os_errors("Reading", path):
+                is_empty = path.stat().st_size == 0
+            if is_empty:
+                header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": self.session.writer}
+                journal.append({"record": "header", "ts_utc": self.session.now(), **header, "host": provenance.host()})
+        except BaseException:
+            journal.close()
+            raise
+        self.journal = journal
         return journal
 
 
@@ -124,7 +153,8 @@ def read_points(run_dir: Path) -> Points:
         return Points({}, {})
     found: dict[str, dict[int, tuple[int, float]]] = {}
     summary: dict[str, Any] = {}
-    for record in read_intact(path).records:
+    for seq, record in enumerate(read_intact(path).records):
+        check_line(record, Pointer(CREATOR, seq))
         if record["record"] == "point":
             _take_point(found, record)
         elif record["record"] == "summary":
@@ -179,10 +209,28 @@ def _name(name: Any) -> str:
 
 
 def _number(name: str, value: Any) -> Any:
-    plain = value.item() if hasattr(value, "item") and getattr(value, "size", 1) == 1 else value
-    if not isinstance(plain, bool | int | float):
+    plain = value
+    if hasattr(value, "item"):  # arrays and tensors, of which one with several elements refuses
+        with suppress(TypeError, ValueError, RuntimeError):
+            plain = value.item()
+    if not isinstance(plain, int | float):
         raise InvalidType(f"The metric {name!r} is a number, not {type(value).__name__}", hint="Log one number a name")
-    return spell_number(plain)
+    if isinstance(plain, bool):
+        return plain
+    if isinstance(plain, int):
+        if abs(plain) > sys.float_info.max:
+            raise InvalidValue(f"The metric {name!r} is too large for a float")
+        return int(plain)
+    return spell_number(float(plain))
+
+
+def _step(step: Any) -> int:
+    try:
+        if not isinstance(step, bool):
+            return operator.index(step)
+    except TypeError:
+        pass
+    raise InvalidType(f"step is an integer, not {step!r}")
 
 
 def _scalar(name: str, value: Any) -> Any:

@@ -12,15 +12,16 @@ from typing import Any
 from runbundle._version import __version__
 from runbundle.base import jsontext
 from runbundle.base.clock import Clock, SystemClock
-from runbundle.base.errors import InvalidName, RunNotFound, UnavailableError
+from runbundle.base.errors import InvalidName, InvalidType, InvalidValue, RunNotFound
 from runbundle.base.ids import check_component, check_identifier
 from runbundle.contract.contract import Contract
-from runbundle.io.atomic import make_folder
+from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
 from runbundle.run import provenance
 from runbundle.run.config import as_mapping
 from runbundle.run.create import Plan, create_run
-from runbundle.run.manifest import MANIFEST
+from runbundle.run.given import given_path
+from runbundle.run.manifest import FIELDS, MANIFEST
 from runbundle.run.reopen import reopen
 from runbundle.run.runio import RunIO
 from runbundle.run.session import Durability
@@ -30,9 +31,16 @@ _LOOKS_LIKE_RUN_ID = re.compile(r"run_\d|\d{4}-\d{2}-\d{2}_")
 
 
 def default_store() -> Path:
-    """``RUNBUNDLE_STORE``, else the top of the repository that holds the current folder, else that folder."""
+    """``RUNBUNDLE_STORE``, else the top of the repository that holds the current folder, else that folder.
+
+    Raises:
+        UnavailableError: the current folder is gone.
+    """
     named = os.environ.get("RUNBUNDLE_STORE")
-    return Path(named) if named else provenance.git_state(Path.cwd()).root or Path.cwd()
+    if named:
+        return given_path(named, what="RUNBUNDLE_STORE")
+    with os_errors("Asking for the current folder", "."):
+        return provenance.code_here().root or Path.cwd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,8 @@ class Project:
         clock: where times and random bytes come from.
 
     Raises:
-        InvalidName: the name cannot be taken. UnsupportedFormat: the contract names a format that is not there.
+        InvalidName: the name, or that of a fact, cannot be taken. InvalidType, InvalidValue: facts are not JSON, or
+            there is no such durability. UnsupportedFormat: the contract names a format that is not there.
     """
 
     name: str
@@ -63,9 +72,11 @@ class Project:
         check_identifier(self.name, what="project name")
         if _LOOKS_LIKE_RUN_ID.match(self.name):
             raise InvalidName(f"The project name {self.name!r} looks like a run id", hint="Give another name")
-        jsontext.refuse_non_json(dict(self.facts), "facts")
+        _check_facts(self.facts)
         for spec in self.contract.artifacts if self.contract else ():
             get_format(spec.format)
+        if self.durability not in tuple(Durability):
+            raise InvalidValue(f"durability is {' or '.join(Durability)}, not {self.durability!r}")
         object.__setattr__(self, "durability", Durability(self.durability))
 
     def start(self, config: Any = None, *, run_id: str | None = None) -> RunIO:
@@ -79,7 +90,7 @@ class Project:
 
         Raises:
             RunExists: a run of that id is there. InvalidConfig, InvalidName: what was given cannot be taken.
-            UnavailableError: the store cannot be written, or is a file.
+            InvalidValue: the store is a file. UnavailableError: it cannot be written.
         """
         resolved = as_mapping(config)
         if run_id is not None:
@@ -113,14 +124,16 @@ class Project:
                 self.contract,
                 clock=self.clock,
                 durability=plan.durability,
+                code=plan.code,
                 allow_changed=allow_changed,
             )
         )
 
     def _plan(self) -> Plan:
-        store = Path(os.path.expanduser(self.store or default_store()))  # noqa: PTH111 - an unknown `~name` is a name
-        if store.exists() and not store.is_dir():
-            raise UnavailableError(f"The store {store} is a file", hint="Give a folder", path=store)
+        store = given_path(self.store, what="the store") if self.store else default_store()
+        with os_errors("Looking for the store", store):
+            if store.exists() and not store.is_dir():
+                raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)
         make_folder(store)
         return Plan(
             self.name,
@@ -131,6 +144,15 @@ class Project:
             Durability(self.durability),
             self.clock,
         )
+
+
+def _check_facts(facts: Mapping[str, Any]) -> None:
+    if not isinstance(facts, Mapping):
+        raise InvalidType(f"facts are a mapping, not {type(facts).__name__}")
+    jsontext.refuse_non_json(dict(facts), "facts")
+    taken = sorted(FIELDS & facts.keys())
+    if taken:
+        raise InvalidName(f"The facts {', '.join(taken)} are fields of the manifest", hint="Give them other names")
 
 
 def start(

@@ -24,8 +24,8 @@ class GitState:
     Attributes:
         root: the top folder of the repository.
         commit: the whole hash; None before the first commit.
-        is_dirty: whether tracked files differ or untracked ones are there; a store's ``runs/`` and ``models/``
-            at the top do not count.
+        is_dirty: whether tracked files differ or untracked ones are there; ``runs/`` and ``models/`` at the top
+            and in the store do not count.
     """
 
     root: Path | None
@@ -40,8 +40,17 @@ class GitState:
         return self.commit[:SHORT_HASH] + ("-dirty" if self.is_dirty else "")
 
 
+def code_here(store: Path | None = None) -> GitState:
+    """The state of the repository that holds the current folder; a store's own folders in it do not count."""
+    try:
+        folder = Path.cwd()
+    except OSError:  # it was removed
+        return GitState(None, None, is_dirty=False)
+    return git_state(folder, store)
+
+
 @cache
-def git_state(folder: Path) -> GitState:
+def git_state(folder: Path, store: Path | None = None) -> GitState:
     """The state of the repository that holds ``folder``, as it was when first asked for."""
     root = _git(folder, "rev-parse", "--show-toplevel")
     if not root:
@@ -49,7 +58,9 @@ def git_state(folder: Path) -> GitState:
     commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
     if not commit:
         return GitState(Path(root), None, is_dirty=False)
-    changes = _git(Path(root), "status", "--porcelain", "--", ".", ":(exclude,top)runs", ":(exclude,top)models")
+    stores = {Path(), store.relative_to(root) if store is not None and store.is_relative_to(root) else Path()}
+    excluded = [f":(exclude,top,literal){place / name}" for place in stores for name in ("runs", "models")]
+    changes = _git(Path(root), "status", "--porcelain", "--", ".", *excluded)
     return GitState(Path(root), commit, is_dirty=bool(changes))
 
 
@@ -118,4 +129,9 @@ def system() -> str:
 
 def command() -> list[str]:
     """The command line of this process."""
-    return list(getattr(sys, "orig_argv", sys.argv))
+    return [plain_text(word) for word in getattr(sys, "orig_argv", sys.argv)]
+
+
+def plain_text(value: object) -> str:
+    """Text from outside as every log can hold it: what is no Unicode, as in names of files, is spelt out."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

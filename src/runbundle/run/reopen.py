@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from runbundle.base import jsontext
 from runbundle.base.clock import Clock
-from runbundle.base.errors import ResumeRefused, RunSealed
+from runbundle.base.errors import DecodeError, ResumeRefused, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import from_mapping, to_mapping
-from runbundle.io.atomic import hash_file, move, os_errors
-from runbundle.io.confine import files_below
+from runbundle.io.atomic import create_file, hash_file, os_errors
+from runbundle.io.confine import files_below, inside
 from runbundle.io.formats import yaml
 from runbundle.io.journal import Journal
-from runbundle.run import provenance
 from runbundle.run.create import CONFIG, CONFIG_RESOLVED, CONTRACT, attempt_start, open_session, write_config
 from runbundle.run.manifest import MANIFEST, read_manifest
 from runbundle.run.metrics import METRICS_FILE
-from runbundle.run.seal import SEAL, is_covered
+from runbundle.run.provenance import GitState, plain_text
+from runbundle.run.seal import SEAL, is_covered, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.stages import set_aside
-from runbundle.run.state import CREATOR, LOG_STEM, METRICS_STEM, log_name, log_paths
+from runbundle.run.state import CREATOR, is_log, log_name
 
 _FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
@@ -35,21 +34,22 @@ def reopen(
     *,
     clock: Clock,
     durability: Durability,
+    code: GitState,
     allow_changed: bool,
 ) -> Session:
     """Begin another attempt; see ``Project.resume``."""
     run_id = run_dir.name
     if read_manifest(run_dir)["status"] == "completed":
         raise RunSealed(f"The run {run_id} is completed; it is never resumed", hint="Start another run", run=run_id)
-    log = Journal.reopen(run_dir / log_name(CREATOR))
+    log = Journal.reopen(inside(run_dir, log_name(CREATOR)))
     try:
         kept = read_contract(run_dir)
         stored = read_config(run_dir)
         session = open_session(run_dir, log, kept, stored, clock=clock, durability=durability)
         if not allow_changed:
-            _refuse_changes(session, config, contract)
-        with session.lock:
-            _begin(session, stored if config is None else config)
+            _refuse_changes(session, config, contract, code)
+        with session.lock, session.blamed():
+            _begin(session, stored if config is None else config, code)
     except BaseException:
         log.close()
         raise
@@ -77,12 +77,16 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     """
     path = run_dir / CONFIG_RESOLVED
     with os_errors("Reading", path):
-        return yaml.load(path.read_bytes()) or {}
+        config = yaml.load(path.read_bytes())
+    if not isinstance(config, dict):
+        raise DecodeError(f"{CONFIG_RESOLVED} holds no mapping", hint="It was changed by hand", path=path)
+    return config
 
 
-def _refuse_changes(session: Session, config: Mapping[str, Any] | None, contract: Contract | None) -> None:
+def _refuse_changes(
+    session: Session, config: Mapping[str, Any] | None, contract: Contract | None, code: GitState
+) -> None:
     before = session.state.starts[session.state.attempt]
-    code = provenance.git_state(Path.cwd())
     changes = []
     if (before["git_hash"], before["git_dirty"]) != (code.commit, code.is_dirty):
         changes.append("the code")
@@ -98,25 +102,25 @@ def _refuse_changes(session: Session, config: Mapping[str, Any] | None, contract
         )
 
 
-def _begin(session: Session, config: Mapping[str, Any]) -> None:
-    run_dir, last = session.run_dir, session.state.attempt
-    if os.path.lexists(run_dir / SEAL):
-        move(run_dir / SEAL, run_dir / "provenance" / f"{SEAL}.{last}")
+def _begin(session: Session, config: Mapping[str, Any], code: GitState) -> None:
+    last = session.state.attempt
+    if is_sealed(session.run_dir):
+        session.move(SEAL, f"provenance/{SEAL}.{last}")
     digests = dict(_config_digests(session, config, last))
     digests["contract_sha256"] = session.state.starts[last]["contract_sha256"]
     session.config = config
     session.attempt = last + 1
-    session.say("attempt", **attempt_start(session.attempt, digests))
+    session.say("attempt", **attempt_start(session.attempt, code, digests))
+    session.rewrite_manifest()
     for stage in list(session.state.tries):
         if not session.state.is_passed(stage):
             set_aside(session, stage)
     _quarantine(session)
-    session.rewrite_manifest()
     session.sync()
 
 
 def _config_digests(session: Session, config: Mapping[str, Any], last: int) -> Mapping[str, str | None]:
-    """Digests of the configuration files; changed ones take the place of the old, which are kept."""
+    """Digests of the configuration files; changed ones take the place of the old, of which copies are kept."""
     run_dir = session.run_dir
     if dict(config) == dict(session.config):
         return {
@@ -124,24 +128,31 @@ def _config_digests(session: Session, config: Mapping[str, Any], last: int) -> M
             "config_resolved_sha256": hash_file(run_dir / CONFIG_RESOLVED).sha256,
         }
     for name in (CONFIG, CONFIG_RESOLVED):
-        move(run_dir / name, run_dir / "provenance" / f"{last}.{name}")
-    return write_config(run_dir, config)
+        kept = session.folder("provenance") / f"{last}.{name}"
+        if not kept.exists():  # a crash may have come between the copy and the new attempt
+            with os_errors("Reading", run_dir / name):
+                create_file(kept, (run_dir / name).read_bytes())
+        session.remember(kept)
+    digests = write_config(run_dir, config)
+    session.remember(run_dir / CONFIG)
+    session.remember(run_dir / CONFIG_RESOLVED)
+    return digests
 
 
 def _quarantine(session: Session) -> None:
     """Set aside the files that no record accounts for: a crash left them between creation and record."""
     known = {path for path, _, _ in session.state.files()}
-    for path in files_below(session.run_dir):
-        if path not in known and is_covered(path) and not is_own(session.run_dir, path):
+    with os_errors("Listing", session.run_dir):
+        found = sorted(files_below(session.run_dir))
+    for path in found:
+        if path not in known and is_covered(path) and not is_own(path):
             target = f"attempts/_unrecorded.{session.attempt}/{path}"
-            move(session.run_dir / path, session.run_dir / target)
-            session.say(
-                "note", text="a file that no record accounts for was set aside", data={"from": path, "to": target}
-            )
+            session.move(path, target)
+            told = {"from": plain_text(path), "to": plain_text(target)}
+            session.say("note", text="a file that no record accounts for was set aside", data=told)
 
 
-def is_own(run_dir: Path, path: str) -> bool:
+def is_own(path: str) -> bool:
     """Whether a path is the library's own, or lies where anything may lie."""
     root = {MANIFEST, CONFIG, CONFIG_RESOLVED, CONTRACT, METRICS_FILE, SEAL}
-    logs = {place.name for stem in (LOG_STEM, METRICS_STEM) for place in log_paths(run_dir, stem).values()}
-    return path in root or path in logs or path.startswith(_FREE_FOLDERS)
+    return path in root or is_log(path) or path.startswith(_FREE_FOLDERS)

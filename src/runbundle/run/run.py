@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.run.artifacts import find_record, read_artifact
 from runbundle.run.check import check
+from runbundle.run.given import given_path
 from runbundle.run.manifest import read_manifest
 from runbundle.run.metrics import Points, Series, final_scalars, read_points
 from runbundle.run.reopen import read_contract
@@ -137,4 +137,4 @@ def open_run(path: str | Path) -> Run:
         RunNotFound: the folder holds no manifest. ManifestCorrupt: it cannot be read.
         UnsupportedVersion: a later version wrote it.
     """
-    return Run(Path(os.path.expanduser(path)).resolve())  # noqa: PTH111 - an unknown `~name` is a name
+    return Run(given_path(path, what="a run").resolve())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +17,12 @@ from runbundle.io.input_image import decode_bgr
 from runbundle.run import artifacts, ingest
 from runbundle.run.artifacts import Offer
 from runbundle.run.finish import ABORTED, COMPLETED, FAILED, finish
+from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
 from runbundle.run.metrics import MetricLog, Summary, read_points
 from runbundle.run.session import Session
 from runbundle.run.stages import Stage, skip
+from runbundle.run.textlog import TextLog
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +39,7 @@ class RunIO:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._config = copy.deepcopy(session.config)  # what a caller does to it must not change the manifest
         self._metrics = MetricLog(session)
         self._summary: Summary | None = None
         self._logger: logging.Logger | None = None
@@ -62,7 +65,7 @@ class RunIO:
     @property
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration."""
-        return self._session.config
+        return self._config
 
     @property
     def primary_input(self) -> Mapping[str, Any] | None:
@@ -121,10 +124,11 @@ class RunIO:
     ) -> bytes:
         """The bytes of the primary input, checked against the log; arguments as ``read_input_bgr``."""
         with self._session.blamed():
-            if name_or_path is not None and Path(name_or_path).expanduser().is_absolute():
-                place = self.ingest(name_or_path, collision_policy=collision_policy)
+            given = None if name_or_path is None else given_path(name_or_path, what="the input")
+            if given is not None and given.is_absolute():
+                place = self.ingest(given, collision_policy=collision_policy)
             else:
-                place = ingest.primary_path(self._session, None if name_or_path is None else str(name_or_path))
+                place = ingest.primary_path(self._session, None if given is None else str(name_or_path))
             return ingest.read_input(self._session, place)
 
     # -- artifacts ---------------------------------------------------------------------------------
@@ -244,15 +248,16 @@ class RunIO:
 
     @property
     def logger(self) -> logging.Logger:
-        """A standard logger that writes ``logs/run.log``, times in UTC; it is no part of the logging tree."""
+        """A standard logger that writes ``logs/run.log``, times in UTC; it is no part of the logging tree.
+
+        Once the run is finished it writes to stderr, as a logger does that has no place of its own.
+        """
         if self._logger is None:
             self._session.require_open()
-            handler = logging.FileHandler(self._session.folder("logs") / "run.log", encoding="utf-8")
-            formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S+00:00")
-            formatter.converter = time.gmtime
-            handler.setFormatter(formatter)
+            with self._session.blamed():
+                self._session.text_log = TextLog.open(self._session)
             self._logger = logging.Logger(self.run_id, logging.DEBUG)  # noqa: LOG001 - no other code gets it
-            self._logger.addHandler(handler)
+            self._logger.addHandler(self._session.text_log)
         return self._logger
 
     def flush(self) -> None:
@@ -299,8 +304,6 @@ class RunIO:
         if status not in (COMPLETED, FAILED, ABORTED):
             raise ContractError(f"A run ends completed, failed or aborted, not {status!r}")
         self._session.require_open()
-        for handler in self._logger.handlers if self._logger else ():
-            handler.close()
         self._root_digest = finish(self._session, self._metrics, status, error)
         return self._root_digest
 
@@ -310,7 +313,7 @@ class RunIO:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session.is_finished:
+        if self._session.is_finished or not self._session.is_ours:
             return
         if error is None or (isinstance(error, SystemExit) and not error.code):
             self.finish(COMPLETED)

@@ -12,7 +12,8 @@ from pathlib import Path
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
 from runbundle.io.atomic import TEMPORARY_PREFIX, Written, hash_file, os_errors, replace_file
-from runbundle.io.confine import check_relative, files_below
+from runbundle.io.confine import files_below
+from runbundle.run.state import is_path
 
 SEAL = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)\Z")
@@ -32,13 +33,26 @@ def write_seal(run_dir: Path, known: Mapping[str, str]) -> Digest:
         run_dir: the run.
         known: digests that the log holds; they stand in the seal although the file may have changed since.
     """
-    found = [path for path in files_below(run_dir) if is_covered(path)]
-    hashed = hash_files(run_dir, (path for path in found if path not in known))
+    hashed = hash_files(run_dir, (path for path in sealable(run_dir) if path not in known))
     digests = {**{path: written.sha256 for path, written in hashed.items()}, **known}
-    for path in digests:
-        check_relative(path, what="file")
     lines = (f"{digests[path]}  {path}\n" for path in sorted(digests, key=os.fsencode))
     return replace_file(run_dir / SEAL, "".join(lines).encode(), sync=True).sha256
+
+
+def sealable(run_dir: Path) -> list[str]:
+    """The files that a seal will name. Links and devices are none: ``verify`` calls them stray.
+
+    Raises:
+        InvalidName: a file has a name that no seal can hold (docs/format.md, I2).
+    """
+    with os_errors("Listing", run_dir):
+        found = [path for path, entry in files_below(run_dir).items() if entry.is_file(follow_symlinks=False)]
+    bad = [path for path in found if not is_path(path)]
+    if bad:
+        raise InvalidName(
+            f"A run with a file named {bad[0]!r} cannot be sealed", hint="Rename or remove it, then finish again"
+        )
+    return [path for path in found if is_covered(path)]
 
 
 def is_covered(path: str) -> bool:
@@ -56,15 +70,15 @@ def read_seal(run_dir: Path) -> tuple[dict[str, str], Digest]:
         data = (run_dir / SEAL).read_bytes()
     digests: dict[str, str] = {}
     try:
-        text = data.decode("utf-8")
-        for number, line in enumerate(text.splitlines(), start=1):
-            match = _LINE.match(line)
-            if not match or match[2] in digests:
-                raise _damaged(run_dir, f"line {number} is not a new digest and path")
-            digests[check_relative(match[2])] = match[1]
-    except (UnicodeDecodeError, InvalidName) as error:
+        *lines, rest = data.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
         raise _damaged(run_dir, str(error)) from error
-    if not text.endswith("\n"):
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.match(line)
+        if not match or match[2] in digests or not is_path(match[2]):
+            raise _damaged(run_dir, f"line {number} is not a new digest and path")
+        digests[match[2]] = match[1]
+    if rest or not lines:
         raise _damaged(run_dir, "it does not end with a whole line")
     return digests, Digest(hashlib.sha256(data).hexdigest())
 

@@ -11,7 +11,8 @@ from runbundle.base.errors import ContractUnmet, StageError
 from runbundle.base.ids import check_identifier
 from runbundle.contract.check import missing_of_stage
 from runbundle.contract.spec import Outcome
-from runbundle.io.atomic import move
+from runbundle.run.given import given_name
+from runbundle.run.provenance import plain_text
 from runbundle.run.session import Session
 
 
@@ -28,7 +29,7 @@ class Stage:
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
         self._reasons: tuple[str, ...] | None = None
-        self.name = str(name)
+        self.name = given_name(name, what="The name of a stage")
         self.outcome: Outcome | None = None
 
     def decline(self, *reasons: str) -> None:
@@ -116,32 +117,27 @@ def set_aside(session: Session, name: str) -> None:
 
 def finish_moves(session: Session) -> None:
     """Do the moves that the log announces and that are not done yet."""
+    in_force = {path for path, _, _ in session.state.files()}
     for source, target, _ in session.state.moves:
-        origin, place = session.run_dir / source, session.run_dir / target
-        if origin.is_file() and not place.exists() and not _is_in_force(session, source):
-            move(origin, place)
-            session.forget(origin)
-            session.remember(place)
-
-
-def _is_in_force(session: Session, filename: str) -> bool:
-    return any(record.filename == filename for record in session.state.in_force.values())
+        has_moved = (session.run_dir / target).exists()
+        if source not in in_force and not has_moved and (session.run_dir / source).is_file():
+            session.move(source, target)
 
 
 def _missing(session: Session, name: str, outcome: Outcome) -> list[str]:
     """The ids that a stage owes and that are not there whole."""
-    if session.contract is None:
-        return []
     records = [record for record in session.state.in_force.values() if record.stage == name]
     whole = [record for record in records if _is_whole(session.run_dir / record.filename, record.bytes)]
     gone = [record.artifact_id for record in records if record not in whole]
+    if session.contract is None:
+        return gone
     return gone + [spec.artifact_id for spec in missing_of_stage(session.contract, name, outcome, whole)]
 
 
 def _is_whole(place: Path, size: int) -> bool:
     try:
         return place.stat().st_size == size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -152,7 +148,7 @@ def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str
         "commit",
         stage=name,
         outcome=outcome.value,
-        reasons=list(reasons),
+        reasons=[plain_text(reason) for reason in reasons],
         attempt=session.attempt,
         **{"try": session.state.tries[name]},
     )

@@ -5,13 +5,19 @@ Records are applied one by one, in any order across logs; what replaces what is 
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from runbundle.base.errors import LogCorrupt, RunNotFound, UnsupportedVersion
+from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.contract.spec import Outcome
 from runbundle.io.atomic import os_errors
@@ -50,7 +56,7 @@ class RunState:
         tries: for each stage, how often it began.
         moves: the files of tries set aside: (from, to, pointer).
         paths_by_fold: every path in force, by its form on disks that ignore case.
-        conflicts: artifacts of which two records are in force, against I14.
+        twice: artifacts of which two records are in force, against I14.
     """
 
     header: Record | None = None
@@ -65,7 +71,7 @@ class RunState:
     tries: dict[str, int] = field(default_factory=dict)
     moves: list[tuple[str, str, Pointer]] = field(default_factory=list)
     paths_by_fold: dict[str, set[str]] = field(default_factory=dict)
-    conflicts: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
 
     def apply(self, record: Record, pointer: Pointer) -> None:
         """Take in one record; types that are not known are ignored.
@@ -74,18 +80,11 @@ class RunState:
             LogCorrupt: a field that the format promises is missing.
             UnsupportedVersion: the log is of a later version.
         """
-        try:
-            apply = _APPLY.get(record["record"])
-            if apply is not None:
+        check_line(record, pointer)
+        apply = _APPLY.get(record["record"])
+        if apply is not None:
+            with _as_damage(record, pointer):
                 apply(self, record, pointer)
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, LogCorrupt):
-                raise
-            raise LogCorrupt(
-                f"Record {pointer.seq} ({record.get('record')}) of the log of {pointer.writer or 'the creator'} "
-                f"is not as it must be: {error}",
-                hint="Look at what `runbundle verify` says",
-            ) from error
 
     @property
     def attempt(self) -> int:
@@ -114,27 +113,48 @@ class RunState:
         """The artifacts in force of a stage whose last try did not pass."""
         return [] if self.is_passed(stage) else [r for r in self.in_force.values() if r.stage == stage]
 
+    def contradictions(self) -> list[str]:
+        """What is in force twice and may not be (docs/format.md, I14)."""
+        names = [record["filename"] for record in self.inputs.values()]
+        names += [record.filename for record in self.in_force.values()]
+        primaries = [record["filename"] for record in self.inputs.values() if record["is_primary"]]
+        found = [f"two records of {label} are in force" for label in self.twice]
+        found += [f"two records in force name {name}" for name, count in Counter(names).items() if count > 1]
+        return found + ([f"{' and '.join(primaries)} are primary inputs"] if len(primaries) > 1 else [])
+
     def files(self) -> Iterator[tuple[str, int | None, frozenset[str]]]:
         """Every file the log accounts for: its path, its length if there is one only, the digests it may have."""
         for pointer, record in (*self.inputs.items(), *((r.pointer, r.to_json()) for r in self.in_force.values())):
             if pointer is None or record["sha256"] is None:
                 yield record["filename"], None, frozenset()
-                continue
-            announced = self.intents.get(pointer, [])
-            digests = frozenset((record["sha256"], *(digest for digest, _ in announced)))
-            yield record["filename"], None if announced else record["bytes"], digests
+            else:
+                yield record["filename"], *self.allowed(pointer, record["bytes"], record["sha256"])
+
+    def moved_files(self, run_dir: Path) -> Iterator[tuple[str, int | None, frozenset[str]]]:
+        """The files set aside, as ``files``: at their new place, or still at the old one (I16)."""
+        in_force = {path for path, _, _ in self.files()}
+        for source, target, pointer in self.moves:
+            if pointer in self.records:
+                has_stayed = not os.path.lexists(run_dir / target) and source not in in_force
+                has_stayed = has_stayed and os.path.lexists(run_dir / source)
+                record = self.records[pointer]
+                yield source if has_stayed else target, *self.allowed(pointer, record.bytes, record.sha256)
+
+    def allowed(self, pointer: Pointer, size: int, sha256: str) -> tuple[int | None, frozenset[str]]:
+        """The length, if there is one only, and the digests that the file of a record may have (I15)."""
+        announced = self.intents.get(pointer, [])
+        return None if announced else size, frozenset((sha256, *(digest for digest, _ in announced)))
 
     def _apply_header(self, record: Record, pointer: Pointer) -> None:
-        if record["format"] != LOG_FORMAT or record["format_version"] != FORMAT_VERSION:
-            raise UnsupportedVersion(
-                f"The log is {record['format']} {record['format_version']}; this version reads {FORMAT_VERSION}",
-                hint="Use a newer runbundle",
-            )
         if pointer.writer == CREATOR:
+            lacking = sorted(_RUN_FIELDS - record["run"].keys())
+            if lacking:
+                raise ValueError(f"its run lacks {', '.join(lacking)}")
             self.header = record
 
     def _apply_attempt(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
-        (self.starts if record["event"] == "start" else self.ends)[record["attempt"]] = record
+        if record["event"] in ("start", "end"):
+            (self.starts if record["event"] == "start" else self.ends)[int(record["attempt"])] = record
 
     def _apply_input(self, record: Record, pointer: Pointer) -> None:
         self._retire(Pointer.from_json(record["replaces"]))
@@ -147,7 +167,7 @@ class RunState:
         self._retire(artifact.replaces)
         if pointer not in self.gone:
             if (artifact.artifact_id, artifact.variant) in self.in_force:
-                self.conflicts.append(artifact.label)
+                self.twice.append(artifact.label)
             self.in_force[artifact.artifact_id, artifact.variant] = artifact
             self.paths_by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
 
@@ -166,7 +186,7 @@ class RunState:
                 self._retire(moved)
 
     def _apply_commit(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
-        ending = Ending(record["try"], Outcome(record["outcome"]), tuple(record["reasons"]))
+        ending = Ending(record["try"], Outcome(record["outcome"]), tuple(map(str, record["reasons"])))
         known = self.endings.get(record["stage"])
         if known is None or ending.try_number >= known.try_number:
             self.endings[record["stage"]] = ending
@@ -182,10 +202,90 @@ class RunState:
             self.paths_by_fold[fold(old.filename)].discard(old.filename)
 
 
-def fold(path: str) -> str:
-    """A path as disks see it that ignore case and Unicode form."""
-    return unicodedata.normalize("NFC", path).casefold()
+def check_line(record: Record, pointer: Pointer) -> None:
+    """Whether a line of a log, or of a journal of points, holds what docs/format.md promises of it.
 
+    Raises:
+        LogCorrupt: it does not. UnsupportedVersion: it heads a log of a later version.
+    """
+    with _as_damage(record, pointer):
+        _check_fields(record, pointer)
+
+
+@contextmanager
+def _as_damage(record: Record, pointer: Pointer) -> Iterator[None]:
+    try:
+        yield
+    except LogCorrupt:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LogCorrupt(
+            f"Record {pointer.seq} ({record.get('record')}) of the log of {pointer.writer or 'the creator'} "
+            f"is not as it must be: {error}",
+            hint="Look at what `runbundle verify` says",
+        ) from error
+
+
+def _check_fields(record: Record, pointer: Pointer) -> None:
+    kind = record["record"]
+    if (kind == "header") is not (pointer.seq == 0):
+        raise ValueError("a header is the first line, and no other")
+    wanted = _FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, frozenset())
+    lacking = sorted((wanted | {"ts_utc"}) - record.keys())
+    if lacking:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
+    if kind == "header":
+        _check_header(record, pointer)
+    places = [record["filename"]] if kind in ("input", "intent", "artifact") else []
+    if kind == "stage" and record["event"] == "set_aside":
+        places = [move[end] for move in record["moved"] for end in ("from", "to")]
+    if not all(map(is_path, places)):
+        raise ValueError(f"{places} are not paths in a run")
+    if "bytes" in wanted and not isinstance(record["bytes"], int | None):
+        raise ValueError(f"bytes is {record['bytes']!r}")
+
+
+def _check_header(record: Record, pointer: Pointer) -> None:
+    if record["format"] != LOG_FORMAT or record["writer"] != pointer.writer:
+        raise ValueError(f"it is the header of {record['format']} by {record['writer']!r}")
+    if record["format_version"] != FORMAT_VERSION:
+        raise UnsupportedVersion(
+            f"The log has format_version {record['format_version']}; this version reads {FORMAT_VERSION}",
+            hint="Use a newer runbundle",
+        )
+
+
+def is_path(text: Any) -> bool:
+    """Whether a log or a seal may name a file so (docs/format.md, I2)."""
+    if not isinstance(text, str) or any(unicodedata.category(char) in ("Cc", "Cs") or char == "\\" for char in text):
+        return False
+    return all(part not in ("", ".", "..") for part in text.split("/"))
+
+
+_FIELDS = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        "header": "format format_version writer host",
+        "attempt start": "attempt git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256 "
+        "package_versions python platform command host",
+        "attempt end": "attempt status error",
+        "input": "attempt artifact_id filename bytes sha256 input_original_path collision_policy is_primary replaces",
+        "intent": "artifact_id variant filename bytes sha256 replaces",
+        "stage start": "stage try attempt",
+        "stage set_aside": "stage try attempt moved",
+        "artifact": "artifact_id variant stage attempt kind format filename content_type bytes sha256 description "
+        "meta replaces",
+        "commit": "stage try attempt outcome reasons",
+        "note": "text data",
+        "point": "attempt step values",
+        "summary": "attempt values",
+    }.items()
+}
+
+_RUN_FIELDS = frozenset(
+    ("run_id", "run_uuid", "project_name", "producer", "created_at_utc", "contract", "layout", "requires", "facts")
+)
+_LOG_NAME = re.compile(r"(?:artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
 
 _APPLY = {
     "header": RunState._apply_header,  # noqa: SLF001 - its own methods
@@ -204,10 +304,21 @@ def log_name(writer: str, stem: str = LOG_STEM) -> str:
 
 
 def log_paths(run_dir: Path, stem: str = LOG_STEM) -> dict[str, Path]:
-    """The logs of a run (or its metric journals) by writer."""
+    """The logs of a run (or its metric journals) by writer; a link or a pipe is none."""
     with os_errors("Listing", run_dir):
-        found = {path.name[len(stem) : -len(".jsonl")]: path for path in sorted(run_dir.glob(f"{stem}*.jsonl"))}
-    return {writer[1:]: path for writer, path in found.items() if writer == CREATOR or writer.startswith(".")}
+        found = sorted(path for path in run_dir.glob(f"{stem}*.jsonl") if stat.S_ISREG(path.lstat().st_mode))
+    return {log_writer(path.name): path for path in found if is_log(path.name)}
+
+
+def is_log(path: str) -> bool:
+    """Whether a path is that of a log or a journal of points."""
+    return _LOG_NAME.fullmatch(path) is not None
+
+
+def log_writer(name: str) -> str:
+    """Whose log it is, by its name."""
+    match = _LOG_NAME.fullmatch(name)
+    return (match and match[1]) or CREATOR
 
 
 def unite(logs: Mapping[str, Content]) -> RunState:

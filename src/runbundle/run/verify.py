@@ -1,6 +1,6 @@
 """``verify``: is a run intact? Every byte is held against the seal, or against the log where there is none yet.
 
-The codes of the findings are in docs/format.md, section 7.
+The codes of the findings are in docs/format.md, section 7. A path has one finding: the first that is made.
 """
 
 from __future__ import annotations
@@ -8,28 +8,41 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runbundle.base import jsontext
-from runbundle.base.errors import CorruptError, RunbundleError
+from runbundle.base.errors import CorruptError, DecodeError, LogCorrupt, RunbundleError
 from runbundle.base.findings import Finding, Report
-from runbundle.io.atomic import Written
-from runbundle.io.confine import files_below, is_link
-from runbundle.io.journal import Content, read_journal
+from runbundle.contract.record import Pointer
+from runbundle.io.atomic import Written, hash_file, os_errors
+from runbundle.io.confine import files_below
+from runbundle.io.journal import Content, has_writer, read_journal
 from runbundle.run.create import CONFIG, CONFIG_RESOLVED, CONTRACT
-from runbundle.run.manifest import MANIFEST, RUNNING, project_manifest, read_manifest
+from runbundle.run.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
 from runbundle.run.reopen import is_own, read_config
 from runbundle.run.seal import SEAL, Progress, hash_files, is_covered, is_sealed, read_seal
-from runbundle.run.state import CREATOR, LOG_STEM, METRICS_STEM, RunState, log_name, log_paths, unite
+from runbundle.run.state import (
+    CREATOR,
+    LOG_STEM,
+    RunState,
+    check_line,
+    is_log,
+    log_name,
+    log_paths,
+    log_writer,
+)
+
+LOG = log_name(CREATOR)
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a file must hold: one of some digests, and a length where it is known."""
+    """What a file must hold: one of some digests (anything, if there are none), and a length where it is known."""
 
-    digests: frozenset[str]
+    digests: frozenset[str] = frozenset()
     size: int | None = None
 
 
@@ -38,17 +51,36 @@ class _Run:
     """A run under examination."""
 
     run_dir: Path
-    logs: Mapping[str, Content]
-    state: RunState
-    findings: list[Finding] = field(default_factory=list)
+    entries: Mapping[str, os.DirEntry[str]]
+    seal: Mapping[str, str] | None = None
+    logs: dict[str, Content] = field(default_factory=dict)
+    state: RunState = field(default_factory=RunState)
+    due: Mapping[str, Expected] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def find(self, code: str, subject: str, message: str) -> None:
-        self.findings.append(Finding(code, subject, message))
+        self.findings.setdefault(subject, Finding(code, subject, message))
+
+    @property
+    def has_witness(self) -> bool:
+        """Whether the logs can be believed: a log that has a finding is no witness against other files."""
+        return not any(map(is_log, self.findings))
+
+    def is_regular(self, path: str) -> bool:
+        """Whether a file of the run is there; else the finding is made."""
+        fault = _place_fault(self.run_dir, path)
+        if fault:
+            self.find("not_a_file", path, fault)
+        elif path not in self.entries:
+            self.find("missing", path, "the file is not there")
+        return path not in self.findings
 
 
 def verify(run_dir: Path, *, root_digest: str | None = None, progress: Progress | None = None) -> Report:
     """What is not as it was written; no findings when every byte is.
+
+    A run that is being written may be examined too: what changes under the examination is no finding.
 
     Args:
         run_dir: the run.
@@ -57,129 +89,130 @@ def verify(run_dir: Path, *, root_digest: str | None = None, progress: Progress 
 
     Raises:
         RunNotFound: the folder is no run. UnavailableError: a file cannot be read.
+        UnsupportedVersion: a later version wrote it.
     """
-    paths = {path.name: path for stem in (LOG_STEM, METRICS_STEM) for path in log_paths(run_dir, stem).values()}
-    if not paths and not (run_dir / MANIFEST).exists():
+    if not os.path.lexists(run_dir / MANIFEST) and not os.path.lexists(run_dir / LOG):
         read_manifest(run_dir)  # says that this is no run
-    logs = {name: read_journal(path) for name, path in paths.items() if not is_link(path)}
-    artifact_logs = {writer: logs[log_name(writer)] for writer in log_paths(run_dir) if log_name(writer) in logs}
-    run = _Run(run_dir, logs, RunState())
+    run = _examine(run_dir, root_digest, progress)
+    if run.findings and run.seal is None and any(map(has_writer, log_paths(run_dir).values())):
+        run.notes.append("the run is being written: files that no record names yet were not looked at")
+        again = _examine(run_dir, root_digest, None)
+        for path in list(run.findings):
+            is_settled = path in again.findings and run.due.get(path) == again.due.get(path)
+            if not is_settled or run.findings[path].code == "stray":
+                del run.findings[path]
+    return Report(tuple(run.findings[path] for path in sorted(run.findings)), tuple(run.notes))
+
+
+def _examine(run_dir: Path, root_digest: str | None, progress: Progress | None) -> _Run:
+    run = _Run(run_dir, files_below(run_dir))
+    _read_seal(run, root_digest)
     _check_logs(run)
-    try:
-        run.state = unite(artifact_logs)
-    except RunbundleError as error:
-        run.find("log_damaged", log_name(CREATOR), error.what)
-    for label in run.state.conflicts:
-        run.find("log_damaged", log_name(CREATOR), f"two records of {label} are in force")
-    seal = _read_seal(run, root_digest)
-    _check_manifest(run, is_closed=seal is not None)
-    expected = _expected_by_log(run) if seal is None else _expected_by_seal(run, seal)
-    _check_files(run, expected, progress, is_closed=seal is not None)
-    return Report(tuple(run.findings), tuple(run.notes))
+    run.due = _due(run)
+    _check_files(run, progress)
+    _check_strays(run)
+    return run
 
 
-def _read_seal(run: _Run, root_digest: str | None) -> Mapping[str, str] | None:
-    """The seal's digests; None where the run has none, or none that can be read."""
+def _read_seal(run: _Run, root_digest: str | None) -> None:
+    """Find out what the seal says; a run whose seal cannot be read is checked as if it had none."""
     if not is_sealed(run.run_dir):
         run.notes.append("the run is not sealed: it was checked against its log")
         if root_digest is not None:
             run.find("root_digest_differs", SEAL, "the run has no seal")
-        return None
-    if is_link(run.run_dir / SEAL):
-        run.find("not_a_file", SEAL, "a symbolic link stands in its place")
-        return None
+        return
+    if not run.is_regular(SEAL):
+        return
     try:
-        digests, root = read_seal(run.run_dir)
+        run.seal, root = read_seal(run.run_dir)
     except CorruptError as error:
         run.find("seal_damaged", SEAL, error.what)
-        return None
+        return
     if root_digest is not None and root != root_digest.lower():
         run.find("root_digest_differs", SEAL, f"its SHA-256 is {root}, not the one given")
-    return digests
 
 
 def _check_logs(run: _Run) -> None:
-    if log_name(CREATOR) not in run.logs:
-        run.find("missing", log_name(CREATOR), "the creator's log is not there")
-    for name, content in run.logs.items():
-        if content.damage:
-            run.find("log_damaged", name, f"line {content.damage.line}: {content.damage.reason}")
-        elif content.torn_bytes and is_sealed(run.run_dir):
-            run.find("log_damaged", name, f"line {len(content.records) + 1} is unfinished")
-        elif content.torn_bytes:
-            run.notes.append(f"{name} ends in an unfinished line, which no writer acknowledged")
+    with os_errors("Listing", run.run_dir):
+        there = [place.name for place in run.run_dir.iterdir()]
+    for name in sorted(filter(is_log, {LOG, *there, *(run.seal or ())})):
+        if run.is_regular(name):
+            run.logs[name] = read_journal(run.run_dir / name)
+            _take_records(run, name)
+            _check_lines(run, name)
+    if LOG in run.logs:
+        _check_what_is_said(run)
+    for name in run.logs:
+        if run.seal is not None and name in run.seal and hash_file(run.run_dir / name).sha256 != run.seal[name]:
+            run.find("log_edited", name, "the log is unbroken, and is not the one that was sealed")
 
 
-def _check_manifest(run: _Run, *, is_closed: bool) -> None:
-    if is_link(run.run_dir / MANIFEST):
-        return  # told as not_a_file
-    try:
-        manifest = read_manifest(run.run_dir)
-    except RunbundleError as error:
-        run.find("manifest_damaged", MANIFEST, error.what)
-        return
-    if any(content.damage for content in run.logs.values()):
-        return  # the log cannot say what the manifest should be
-    try:
-        # as a reader of the file would see it
-        told = jsontext.parse(jsontext.pretty(project_manifest(run.state, read_config(run.run_dir))))
-    except RunbundleError as error:
-        run.notes.append(f"the manifest was not held against the log: {error}")
-        return
-    differing = sorted(key for key in told.keys() | manifest.keys() if told.get(key) != manifest.get(key))
-    if not is_closed and manifest["status"] == RUNNING:
-        # the log runs ahead of the manifest by the step between the two
-        differing = [key for key in differing if key in ("run_id", "run_uuid", "project_name", "created_at_utc")]
-    if differing:
-        run.find("manifest_differs", MANIFEST, f"the log says otherwise about {', '.join(differing)}")
+def _check_lines(run: _Run, name: str) -> None:
+    content = run.logs[name]
+    if content.damage:
+        run.find("log_damaged", name, f"line {content.damage.line}: {content.damage.reason}")
+    elif content.torn_bytes and run.seal is not None:
+        run.find("log_damaged", name, f"line {len(content.records) + 1} is unfinished")
+    elif content.torn_bytes:
+        run.notes.append(f"{name} ends in an unfinished line, which no writer acknowledged")
 
 
-def _expected_by_seal(run: _Run, seal: Mapping[str, str]) -> dict[str, Expected]:
-    sizes = {path: size for path, size, _ in run.state.files()}
-    for path, _, digests in run.state.files():
-        if path not in seal:
-            run.find("seal_damaged", path, "the log accounts for the file, and the seal does not name it")
-        elif digests and seal[path] not in digests:
-            run.find("seal_damaged", path, "the seal and the log give it different digests")
-    return {path: Expected(frozenset((digest,)), sizes.get(path)) for path, digest in seal.items()}
+def _check_what_is_said(run: _Run) -> None:
+    for contradiction in run.state.contradictions():
+        run.find("log_damaged", LOG, contradiction)
+    if run.seal is not None and run.state.attempt not in run.state.ends:
+        run.find("log_shortened", LOG, "the log ends before the end of the last attempt")
+    if not run.state.starts:
+        run.find("log_damaged", LOG, "it has no header or no attempt")
 
 
-def _expected_by_log(run: _Run) -> dict[str, Expected]:
-    expected = {path: Expected(digests, size) for path, size, digests in run.state.files()}
-    for source, target, pointer in run.state.moves:
-        if pointer in run.state.records:
-            record = run.state.records[pointer]
-            place = target if os.path.lexists(run.run_dir / target) else source
-            if place not in expected:
-                expected[place] = Expected(frozenset((record.sha256,)), record.bytes)
+def _take_records(run: _Run, name: str) -> None:
+    take: Callable[[Mapping[str, Any], Pointer], None] = run.state.apply if name.startswith(LOG_STEM) else check_line
+    for seq, record in enumerate(run.logs[name].records):
+        try:
+            take(record, Pointer(log_writer(name), seq))
+        except LogCorrupt as error:
+            run.find("log_damaged", name, f"line {seq + 1}: {error.what}")
+            return
+
+
+def _due(run: _Run) -> dict[str, Expected]:
+    """The files that must be there, and what they must hold."""
+    always = {MANIFEST: Expected(), LOG: Expected()}
+    told = _told_by_logs(run)
+    if run.seal is None:
+        return {**always, **dict.fromkeys(run.logs, Expected()), **told}
+    sealed = {
+        path: Expected(frozenset((digest,)), told[path].size if path in told else None)
+        for path, digest in run.seal.items()
+    }
+    if not run.has_witness:
+        return {**always, **sealed}
+    for path, expected in told.items():
+        if expected.digests and run.seal.get(path) not in expected.digests:
+            run.find("seal_damaged", SEAL, f"the log says otherwise about {path}")
+    return {**always, **sealed, **{path: expected for path, expected in told.items() if expected.digests}}
+
+
+def _told_by_logs(run: _Run) -> dict[str, Expected]:
+    files = (*run.state.moved_files(run.run_dir), *run.state.files())
+    told = {path: Expected(digests, size) for path, size, digests in files}
     start = run.state.starts.get(run.state.attempt, {})
     fields = {CONFIG: "config_sha256", CONFIG_RESOLVED: "config_resolved_sha256", CONTRACT: "contract_sha256"}
-    for path, name in fields.items():
-        if start.get(name):
-            expected[path] = Expected(frozenset((start[name],)))
-    return expected
+    return told | {path: Expected(frozenset((start[name],))) for path, name in fields.items() if start.get(name)}
 
 
-def _check_files(run: _Run, expected: Mapping[str, Expected], progress: Progress | None, *, is_closed: bool) -> None:
-    found = files_below(run.run_dir)
-    present = []
-    for path in sorted(expected):
-        if _place_fault(run.run_dir, path):
-            run.find("not_a_file", path, _place_fault(run.run_dir, path))
-        elif path not in found:
-            run.find("missing", path, "the file is not there")
-        elif expected[path].digests:
-            present.append(path)
-    hashed = hash_files(run.run_dir, present, progress)
-    for path in present:
-        if hashed[path].sha256 not in expected[path].digests:
-            run.find(*_difference(run, path, hashed[path], expected))
-    if not is_closed and any(content.damage for content in run.logs.values()):
-        run.notes.append("the log is damaged: what it does not account for was not looked at")
-        return
-    for path in sorted(found.keys() - expected.keys()):
-        if is_covered(path) and (is_closed or not is_own(run.run_dir, path)):
-            run.find("stray", path, "nothing accounts for the file")
+def _check_files(run: _Run, progress: Progress | None) -> None:
+    due = run.due
+    there = [path for path in sorted(due) if run.is_regular(path) and due[path].digests and not is_log(path)]
+    hashed = hash_files(run.run_dir, there, progress)
+    differing = [path for path in there if hashed[path].sha256 not in due[path].digests]
+    for path in differing:
+        if path != MANIFEST:
+            run.find(*_difference(path, hashed[path], due))
+    _check_manifest(run)  # says more than that the bytes differ
+    if MANIFEST in differing:
+        run.find(*_difference(MANIFEST, hashed[MANIFEST], due))
 
 
 def _place_fault(run_dir: Path, path: str) -> str:
@@ -196,31 +229,66 @@ def _place_fault(run_dir: Path, path: str) -> str:
     return "" if stat.S_ISREG(mode) else "it is no regular file"
 
 
-def _difference(run: _Run, path: str, found: Written, expected: Mapping[str, Expected]) -> tuple[str, str, str]:
-    if path in run.logs:
-        return _log_difference(run.logs[path], path)
-    others = [other for other, wanted in expected.items() if other != path and found.sha256 in wanted.digests]
-    if others:
+def _difference(path: str, found: Written, due: Mapping[str, Expected]) -> tuple[str, str, str]:
+    others = [other for other, expected in due.items() if other != path and found.sha256 in expected.digests]
+    if others and found.size:
         return "swapped", path, f"the file holds what was written as {others[0]}"
-    size = expected[path].size
+    size = due[path].size
     if size is not None and found.size < size:
         return "truncated", path, f"the file has {found.size} of {size} bytes"
     return "changed", path, "the bytes are not those that were recorded"
 
 
-def _log_difference(content: Content, name: str) -> tuple[str, str, str]:
-    if content.damage or content.torn_bytes:
-        return "log_damaged", name, "the log is not the one that was sealed"
-    last = content.records[-1] if content.records else {}
-    is_whole = last.get("record") == "attempt" and last.get("event") == "end"
-    if name == log_name(CREATOR) and not is_whole:
-        return "log_shortened", name, "the log ends before the end of the last attempt"
-    return "log_edited", name, "the log is unbroken, and is not the one that was sealed"
+def _check_manifest(run: _Run) -> None:
+    if MANIFEST in run.findings:
+        return
+    try:
+        manifest = parse_manifest((run.run_dir / MANIFEST).read_bytes())
+    except DecodeError as error:
+        run.find("manifest_damaged", MANIFEST, error.what)
+        return
+    if not run.has_witness or CONFIG_RESOLVED in run.findings:
+        return  # nothing can say what it should be
+    try:
+        told = project_manifest(run.state, read_config(run.run_dir))
+    except RunbundleError as error:
+        run.notes.append(f"the manifest was not held against the log: {error}")
+        return
+    names: Iterable[str] = told
+    if run.seal is None and manifest.get("status") == RUNNING:  # the log runs ahead of it (I20)
+        names = ("run_id", "run_uuid", "project_name", "created_at_utc")
+    # as text: to Python, 1 and 1.0 and true are equal
+    differing = sorted(name for name in names if _spelled(told[name]) != _spelled(manifest.get(name)))
+    if differing:
+        run.find("manifest_differs", MANIFEST, f"the log says otherwise about {', '.join(differing)}")
+
+
+def _spelled(value: Any) -> bytes:
+    return jsontext.line({"": value})
+
+
+def _check_strays(run: _Run) -> None:
+    if run.seal is None and not run.has_witness:
+        run.notes.append("the log is damaged: what it does not account for was not looked at")
+        return
+    accounted = run.due.keys() if run.seal is None else run.seal.keys() | (run.due.keys() - {MANIFEST, LOG})
+    on_the_way = {folder for path in run.due for folder in _folders_above(path)}
+    for path in run.entries.keys() - accounted - on_the_way:
+        if is_covered(path) and (run.seal is not None or not is_own(path)):
+            run.find("stray", path, "nothing accounts for the file")
+
+
+def _folders_above(path: str) -> Iterable[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
 
 def root_digest_of(run_dir: Path) -> str | None:
     """The SHA-256 of a run's seal; None if it has none."""
-    return hashlib.sha256((run_dir / SEAL).read_bytes()).hexdigest() if is_sealed(run_dir) else None
+    if not is_sealed(run_dir):
+        return None
+    with os_errors("Reading", run_dir / SEAL):
+        return hashlib.sha256((run_dir / SEAL).read_bytes()).hexdigest()
 
 
 def covered_bytes(run_dir: Path) -> int:
@@ -229,4 +297,7 @@ def covered_bytes(run_dir: Path) -> int:
 
 
 def _size(entry: os.DirEntry[str]) -> int:
-    return entry.stat(follow_symlinks=False).st_size
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:  # a file of a run that is being written
+        return 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from runbundle.base.errors import InvalidName, RunbundleError, RunNotFound
 from runbundle.io.atomic import os_errors
+from runbundle.run.given import given_path
 from runbundle.run.manifest import MANIFEST, read_manifest
 from runbundle.run.seal import is_sealed
 from runbundle.run.status import shown_status
@@ -57,7 +58,9 @@ def run_folders(store: Path) -> Iterator[Path]:
         RunNotFound: the store has no ``runs/``.
     """
     top = store / RUNS
-    if not top.is_dir():
+    with os_errors("Looking for the store", store):
+        is_there = top.is_dir()
+    if not is_there:
         raise RunNotFound(f"{store} is no store: it has no folder {RUNS}/", hint="Give one with --store", path=store)
     for folder in _folders(top):
         if (folder / MANIFEST).is_file():
@@ -75,13 +78,14 @@ def find_run(wanted: str, store: Path) -> Path:
     """The folder of a run: a path, or an id in the store, or a unique beginning of one.
 
     Raises:
-        RunNotFound: none, or more than one.
+        RunNotFound: none, or more than one. InvalidName: no run can have that name.
     """
-    place = Path(os.path.expanduser(wanted))  # noqa: PTH111 - an unknown `~name` is a name
-    if "\0" in wanted:
-        raise InvalidName("A run's name holds no NUL")
-    if place.is_dir() and ("/" in wanted or (place / MANIFEST).exists()):
-        return place.resolve()
+    if not wanted:
+        raise InvalidName("The name of a run is empty", hint="Give a run folder, or an id")
+    place = given_path(wanted, what="the run")
+    with os_errors("Looking for the run", place):
+        if place.is_dir() and ("/" in wanted or (place / MANIFEST).exists()):
+            return place.resolve()
     found = [] if "/" in wanted else [f for f in run_folders(store) if f.name.startswith(wanted)]
     exact = [folder for folder in found if folder.name == wanted]
     if len(exact) == 1 or len(found) == 1:

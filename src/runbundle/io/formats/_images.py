@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runbundle.base.errors import DecodeError, InvalidType, InvalidValue
+from runbundle.base.errors import DecodeError, InvalidInputError, InvalidType, InvalidValue
 from runbundle.io.formats.base import need
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def check_image(value: Any) -> np.ndarray[Any, Any]:
         InvalidType: not an array, or of another dtype. InvalidValue: of another shape.
     """
     numpy = need("numpy", "images")
-    if not isinstance(value, numpy.ndarray):
-        raise InvalidType(f"An image is a NumPy array, not {type(value).__name__}")
+    if not isinstance(value, numpy.ndarray) or isinstance(value, numpy.ma.MaskedArray):
+        raise InvalidType(f"An image is a plain NumPy array, not {type(value).__name__}")
     if value.dtype != numpy.uint8:
         raise InvalidType(
             f"An image is uint8, not {value.dtype} of shape {value.shape}", hint="Scale it to 0..255 first"
@@ -55,7 +55,10 @@ def decompress(data: bytes) -> np.ndarray[Any, Any]:
         raise DecodeError(f"The image is not readable: {error.err}") from error
     if image is None:
         raise DecodeError("The image is not readable")
-    return check_image(image)
+    try:
+        return check_image(image)
+    except InvalidInputError as error:
+        raise DecodeError(f"The image is not one of ours: {error.what}") from error
 
 
 def array_facts(array: np.ndarray[Any, Any]) -> Mapping[str, Any]:

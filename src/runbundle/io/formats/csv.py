@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from runbundle.base.errors import DecodeError, InvalidType, InvalidValue
 from runbundle.io.formats.base import Encoded, Format
@@ -24,12 +24,11 @@ class CsvFormat(Format):
     def encode(self, value: Any) -> Encoded:
         """Takes at least one row; numbers must be finite, None is an empty cell."""
         rows = _checked_rows(value)
-        stream = io.StringIO(newline="")
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        text = _spell(rows, csv.QUOTE_MINIMAL)
+        if "\r" in text:  # which the csv module may leave unquoted, and then reads as the end of a row
+            text = _spell(rows, csv.QUOTE_ALL)
         try:
-            data = stream.getvalue().encode("utf-8")
+            data = text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise InvalidValue("A cell holds a lone surrogate", hint="Give valid Unicode") from error
         return Encoded(lambda sink: sink.write(data), {"rows": len(rows)}, lambda: _facts(rows))
@@ -42,7 +41,20 @@ class CsvFormat(Format):
             raise DecodeError(f"The table is not readable: {error}") from error
         if not rows or any(len(row) != len(rows[0]) for row in rows):
             raise DecodeError("The table has no header, or rows of unequal length")
+        if len(set(rows[0])) != len(rows[0]):
+            raise DecodeError("The table has two columns of one name")
         return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def _spell(rows: list[dict[str, Any]], quoting: Literal[0, 1]) -> str:
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n", quoting=quoting)
+    try:
+        writer.writeheader()
+        writer.writerows(rows)
+    except ValueError as error:  # an integer of more digits than Python turns into text
+        raise InvalidValue(f"The table cannot be written: {error}") from error
+    return stream.getvalue()
 
 
 def _checked_rows(value: Any) -> list[dict[str, Any]]:
@@ -60,6 +72,11 @@ def _checked_rows(value: Any) -> list[dict[str, Any]]:
                 raise InvalidType(f"Row {number}, column {name!r}: a cell cannot hold {type(cell).__name__}")
             if isinstance(cell, float) and not math.isfinite(cell):
                 raise InvalidValue(f"Row {number}, column {name!r} is {cell}", hint="Use None for an empty cell")
+            if isinstance(cell, str) and len(cell) > csv.field_size_limit():
+                raise InvalidValue(
+                    f"Row {number}, column {name!r} has {len(cell)} characters, more than can be read back",
+                    hint="Save long text as a file of its own",
+                )
     return rows
 
 

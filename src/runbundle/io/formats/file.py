@@ -30,7 +30,7 @@ class FileFormat(Format):
         if not isinstance(value, str | os.PathLike):
             raise InvalidType(f"A path or bytes were expected, not {type(value).__name__}")
         path = Path(value)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise InputNotFound(f"There is no file {path}", path=path)
         with os_errors("Reading", path), open(path, "rb") as stream:
             _refuse_pickle(stream.read(2))

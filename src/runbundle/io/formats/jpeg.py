@@ -22,7 +22,7 @@ class JpegFormat(Format):
     def encode(self, value: Any, *, quality: int = 95) -> Encoded:
         """``quality`` is 1 to 100."""
         image = _images.check_image(value)
-        if quality not in range(1, 101):
+        if type(quality) is not int or not 1 <= quality <= 100:
             raise InvalidValue(f"quality is 1 to 100, not {quality!r}")
         return Encoded(
             lambda sink: sink.write(_images.compress(".jpg", image, [_QUALITY_FLAG, quality])),

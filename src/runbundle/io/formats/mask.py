@@ -38,16 +38,19 @@ class MaskFormat(Format):
 
 def _as_bool(value: Any) -> Any:
     np = need("numpy", "images")
-    if not isinstance(value, np.ndarray):
-        raise InvalidType(f"A mask is a NumPy array, not {type(value).__name__}")
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise InvalidType(f"A mask is a plain NumPy array, not {type(value).__name__}")
     if value.ndim != 2:
-        raise InvalidValue(f"A mask has shape HxW, not {value.shape}")
+        raise InvalidValue(f"A mask has shape HxW, not {value.shape} of {value.dtype}")
     if value.size == 0:
-        raise InvalidValue(f"A mask of shape {value.shape} is empty")
+        raise InvalidValue(f"A mask of shape {value.shape} of {value.dtype} is empty")
     if value.dtype == np.bool_:
         return value
     if value.dtype.kind not in "iu":
-        raise InvalidType(f"A mask is bool or integer, not {value.dtype}", hint="Compare it with a threshold first")
+        raise InvalidType(
+            f"A mask is bool or integer, not {value.dtype} of shape {value.shape}",
+            hint="Compare it with a threshold first",
+        )
     if not np.isin(value, (0, 1, 255)).all():
         found = np.unique(value)[:8].tolist()
         raise InvalidValue(

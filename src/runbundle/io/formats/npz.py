@@ -14,6 +14,8 @@ from runbundle.io.confine import check_relative
 from runbundle.io.formats._images import array_facts
 from runbundle.io.formats.base import Encoded, Format, need
 
+_UNREADABLE = (ValueError, TypeError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 class NpzFormat(Format):
     """A dict of arrays. The same arrays give the same bytes."""
@@ -53,9 +55,13 @@ class NpzFormat(Format):
         np = need("numpy", "arrays")
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+                arrays = {name: archive[f"{name}.npy"] for name in archive.files}
+        except _UNREADABLE as error:
             raise DecodeError(f"The arrays are not readable: {error}") from error
+        strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+        if strange:
+            raise DecodeError(f"The arrays are not readable: {strange} are none")
+        return arrays
 
 
 class _OneWay:
@@ -77,6 +83,8 @@ def _array(np: Any, name: str, value: Any) -> Any:
         array = np.asanyarray(value)
     except ValueError as error:
         raise InvalidType(f"{name!r} is no array: {error}") from error
+    if isinstance(array, np.ma.MaskedArray):
+        raise InvalidType(f"The array {name!r} is masked, and its mask would be lost", hint="Give data and mask apart")
     if array.dtype.hasobject:
         raise InvalidType(f"The array {name!r} holds Python objects, which need pickle", hint="Give numbers or text")
     if array.dtype.kind == "V" and array.dtype.names is None:

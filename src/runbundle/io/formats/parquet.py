@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class ParquetFormat(Format):
         stream = io.BytesIO()
         try:
             value.write_parquet(stream, compression=compression)
-        except (ValueError, pl.exceptions.PolarsError) as error:
+        except (ValueError, TypeError, pl.exceptions.PolarsError) as error:
             raise InvalidValue(f"The table cannot be written as Parquet: {error}") from error
         return Encoded(
             lambda sink: sink.write(stream.getbuffer()),
@@ -43,7 +44,7 @@ class ParquetFormat(Format):
         polars = need("polars", "tables")
         try:
             table: pl.DataFrame = polars.read_parquet(io.BytesIO(data))
-        except (OSError, ValueError, polars.exceptions.PolarsError) as error:
+        except (OSError, ValueError, polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
             raise DecodeError(f"The table is not readable: {error}") from error
         return table
 
@@ -51,14 +52,20 @@ class ParquetFormat(Format):
 def _facts(table: pl.DataFrame) -> Mapping[str, Any]:
     columns = {}
     for column in table.get_columns():
-        ranged = column.dtype.is_numeric() and column.null_count() < len(column)
         columns[column.name] = {
             "dtype": str(column.dtype).lower(),
             "nulls": column.null_count(),
-            "min": column.min() if ranged else None,
-            "max": column.max() if ranged else None,
+            **_range(column),
         }
     return {"columns": columns, "rows": table.height}
+
+
+def _range(column: pl.Series) -> Mapping[str, Any]:
+    if not column.dtype.is_numeric():
+        return {"min": None, "max": None}
+    if column.dtype.is_float() and column.is_nan().any():  # which Polars leaves out of its extremes
+        return {"min": math.nan, "max": math.nan}
+    return {"min": column.min(), "max": column.max()}
 
 
 FORMAT = ParquetFormat()

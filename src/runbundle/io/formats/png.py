@@ -22,7 +22,7 @@ class PngFormat(Format):
     def encode(self, value: Any, *, compression: int | None = None) -> Encoded:
         """``compression`` is zlib's level 0 to 9; left out, OpenCV's fast default."""
         image = _images.check_image(value)
-        if compression is not None and compression not in range(10):
+        if compression is not None and (type(compression) is not int or not 0 <= compression <= 9):
             raise InvalidValue(f"compression is 0 to 9, not {compression!r}")
         parameters = [] if compression is None else [_COMPRESSION_FLAG, compression]
         return Encoded(

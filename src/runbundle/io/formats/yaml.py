@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runbundle.base import jsontext
-from runbundle.base.errors import DecodeError
-from runbundle.io.formats.base import Encoded, Format, need
+from runbundle.base.errors import DecodeError, InvalidValue
+from runbundle.io.formats.base import Encoded, Format
 
 _EXPONENT = re.compile(r"(-?\d+)(e.*)")
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")  # in YAML; JSON takes them as they are
+_LONGEST_KEY = 1024  # of characters as written: YAML readers look no further for the colon
 
 
 class YamlFormat(Format):
@@ -42,13 +43,18 @@ FORMAT = YamlFormat()
 def dump(value: Any) -> bytes:
     """One YAML document in UTF-8, keys sorted; errors as ``jsontext.pretty``."""
     jsontext.refuse_non_json(value, "the value")
-    return ("".join(f"{row}\n" for row in _rows(value))).encode("utf-8")
+    try:
+        return "".join(f"{row}\n" for row in _rows(value)).encode("utf-8")
+    except InvalidValue:
+        raise
+    except (ValueError, RecursionError):
+        raise InvalidValue("the value cannot be written as YAML", hint="Make it smaller or flatter") from None
 
 
 def _rows(value: Any) -> Iterator[str]:
     if isinstance(value, dict) and value:
         for key in sorted(value):
-            yield from _entry(f"{_scalar(key)}:", value[key])
+            yield from _entry(f"{_key(key)}:", value[key])
     elif isinstance(value, list | tuple) and value:
         for item in value:
             yield from _entry("-", item)
@@ -65,20 +71,27 @@ def _entry(head: str, value: Any) -> Iterator[str]:
         yield f"{head} {next(rows)}"
 
 
+def _key(key: str) -> str:
+    text = _scalar(key)
+    if len(text) > _LONGEST_KEY:
+        raise InvalidValue(f"the key {key[:40]!r}... is too long for YAML", hint="Keep keys to 1000 characters")
+    return text
+
+
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        # JSON escapes are YAML escapes; these three break lines in YAML but not in JSON.
-        text = json.dumps(value, ensure_ascii=False)
-        return (
-            text.replace("\x7f", "\\x7f")
-            .replace("\x85", "\\x85")
-            .replace("\u2028", "\\u2028")
-            .replace("\u2029", "\\u2029")
-        )
+        # JSON escapes are YAML escapes, but YAML has more characters that must be escaped
+        return _NOT_PRINTABLE.sub(_escape, json.dumps(value, ensure_ascii=False))
     if isinstance(value, float):
-        # repr may give 1e-05, which is text to a YAML 1.1 reader
-        return _EXPONENT.sub(r"\1.0\2", repr(value)) if math.isfinite(value) and "." not in repr(value) else repr(value)
+        # repr may give 1e-05, which is text to a YAML 1.1 reader; NumPy's floats have a repr of their own
+        text = float.__repr__(value)
+        return text if "." in text else _EXPONENT.sub(r"\1.0\2", text)
     return json.dumps(list(value) if isinstance(value, tuple) else value)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def load(data: bytes) -> Any:
@@ -87,12 +100,15 @@ def load(data: bytes) -> Any:
     Raises:
         DecodeError: it is not that.
     """
-    ruamel = need("ruamel.yaml", "yaml")
+    from ruamel.yaml import YAML  # noqa: PLC0415 - slow to load, and most runs only write YAML
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
     try:
-        value = ruamel.YAML(typ="safe", pure=True).load(io.BytesIO(data))
-    except (ruamel.error.YAMLError, ValueError, RecursionError) as error:
+        return _plain(YAML(typ="safe", pure=True).load(io.BytesIO(data)))
+    except DecodeError:
+        raise
+    except (YAMLError, ValueError, KeyError, RecursionError) as error:
         raise DecodeError(f"The YAML is not readable: {' '.join(str(error).split())}") from error
-    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,418 @@
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbundle.base.errors import (
+    AlreadyExistsError,
+    InvalidType,
+    InvalidValue,
+    LogCorrupt,
+    RunBusy,
+    RunClosed,
+    UnavailableError,
+)
+from runbundle.io.journal import FIRST_LINK, Journal, has_writer, read_intact, read_journal
+from stand_ins import open_file_count
+
+RECORDS: list[dict[str, Any]] = [
+    {"record": "header", "writer": ""},
+    {"record": "note", "text": "größe"},
+    {"record": "note", "data": [1.5]},
+]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.jsonl"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    made = Journal.create(path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def data(journal: Journal, path: Path) -> bytes:
+    """The bytes of a journal of three records, whose writer has ended."""
+    for record in RECORDS:
+        journal.append(record)
+    journal.close()
+    return path.read_bytes()
+
+
+# --- what is written -----------------------------------------------------------------------------------------
+
+
+def test_lines_are_strict_json_and_each_holds_the_digest_of_the_one_before(data: bytes) -> None:
+    lines = data.splitlines(keepends=True)
+    link = FIRST_LINK
+    for seq, (raw, record) in enumerate(zip(lines, RECORDS, strict=True)):
+        told = {**record, "seq": seq, "prev_sha256": link}
+        assert raw.decode() == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+        link = hashlib.sha256(raw).hexdigest()
+
+
+def test_what_was_appended_is_read_at_once(journal: Journal, path: Path) -> None:
+    for seq, record in enumerate(RECORDS):
+        assert journal.append(record) == seq
+        content = read_intact(path)
+        assert len(content.records) == seq + 1
+        assert content.records[-1] == {**record, "seq": seq, "prev_sha256": content.records[-1]["prev_sha256"]}
+    assert content.good_bytes == path.stat().st_size
+    assert (content.torn_bytes, content.damage) == (0, None)
+    assert content.last_link == hashlib.sha256(path.read_bytes().splitlines(keepends=True)[-1]).hexdigest()
+
+
+def test_a_journal_is_created_once(data: bytes, path: Path) -> None:
+    with pytest.raises(AlreadyExistsError, match=r"log\.jsonl exists already"):
+        Journal.create(path)
+    assert path.read_bytes() == data
+
+
+@pytest.mark.usefixtures("data")
+def test_a_journal_goes_on_where_it_ended(path: Path) -> None:
+    again = Journal.reopen(path)
+    assert again.append({"record": "note"}) == 3
+    again.close()
+    assert [record["seq"] for record in read_intact(path).records] == [0, 1, 2, 3]
+
+
+def test_an_empty_journal_goes_on_at_zero(path: Path) -> None:
+    path.touch()
+    assert read_intact(path).records == ()
+    again = Journal.reopen(path)
+    assert again.append({"record": "note"}) == 0
+    again.close()
+    assert read_intact(path).records[0]["prev_sha256"] == FIRST_LINK
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"), [({"record": "note", "x": float("nan")}, InvalidValue), ({"record": {1}}, InvalidType)]
+)
+def test_what_is_not_json_is_refused_and_the_journal_goes_on(
+    record: dict[str, Any], kind: type[Exception], journal: Journal, path: Path
+) -> None:
+    with pytest.raises(kind, match="the record at"):
+        journal.append(record)
+    assert path.read_bytes() == b""
+    assert journal.append({"record": "note"}) == 0
+
+
+def test_threads_append_whole_lines_one_after_the_other(journal: Journal, path: Path) -> None:
+    told: list[int] = []
+
+    def work(name: int) -> None:
+        told.extend([journal.append({"record": "note", "thread": name, "text": "x" * 500}) for _ in range(50)])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == list(range(300))
+    assert [record["thread"] for record in read_intact(path).records].count(3) == 50
+
+
+# --- what is read --------------------------------------------------------------------------------------------
+
+
+def test_a_tail_torn_at_any_byte_is_cut_and_nothing_before_it(data: bytes, path: Path) -> None:
+    for size in range(len(data) + 1):
+        path.write_bytes(data[:size])
+        whole = data[:size].count(b"\n")
+        content = read_journal(path)
+        assert (len(content.records), content.damage) == (whole, None)
+        assert content.good_bytes + content.torn_bytes == size
+        assert content.good_bytes == sum(len(raw) for raw in data.splitlines(keepends=True)[:whole])
+        again = Journal.reopen(path)
+        assert again.append({"record": "note"}) == whole
+        again.close()
+        assert len(read_intact(path).records) == whole + 1
+
+
+def test_a_flipped_bit_before_the_last_line_is_found_and_its_line_named(data: bytes, path: Path) -> None:
+    lines = data.splitlines(keepends=True)
+    starts = [0, len(lines[0]), len(lines[0]) + len(lines[1])]
+    for place in range(starts[2]):
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        content = read_journal(path)
+        line = 1 if place < starts[1] else 2
+        assert content.damage is not None
+        assert content.damage.line in (line, line + 1)  # a line that still reads is betrayed by the next
+        assert content.damage.offset == content.good_bytes == starts[content.damage.line - 1]
+        assert len(content.records) == content.damage.line - 1
+        assert content.torn_bytes == 0
+
+
+def _relinked(raw: bytes, before: bytes) -> bytes:
+    record = {**json.loads(raw), "prev_sha256": hashlib.sha256(before).hexdigest()}
+    return json.dumps(record).encode() + b"\n"
+
+
+DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
+    "deleted": (lambda a: [a[0], a[2]], 2, "seq is 2 where 1 is due"),
+    "deleted and linked": (lambda a: [a[0], _relinked(a[2], a[0])], 2, "seq is 2 where 1 is due"),
+    "first deleted": (lambda a: a[1:], 1, "seq is 1 where 0 is due"),
+    "twice": (lambda a: [a[0], a[1], a[1], a[2]], 3, "seq is 1 where 2 is due"),
+    "swapped": (lambda a: [a[1], a[0], a[2]], 1, "seq is 1 where 0 is due"),
+    "edited": (lambda a: [a[0], a[1].replace(b"note", b"Note"), a[2]], 3, "does not follow from the line before"),
+    "blank line": (lambda a: [a[0], b"\n", a[1], a[2]], 2, "the line is not strict JSON"),
+    "zeros": (lambda a: [a[0], b"\0" * 20 + b"\n", a[2]], 2, "the line is not strict JSON"),
+    "a list": (lambda a: [a[0], b"[1]\n", a[2]], 2, "the line is no record"),
+    "no type": (lambda a: [a[0], b'{"seq":1}\n', a[2]], 2, "the line is no record"),
+    "two on one line": (lambda a: [a[0], a[1][:-1], a[2]], 2, "the line is not strict JSON"),
+    "duplicate key": (lambda a: [a[0], b'{"record":"a","record":"b"}\n', a[2]], 2, "the key 'record' stands twice"),
+    "the last one cut inside": (lambda a: [a[0], a[1], a[2][:9] + b"\n"], 3, "the line is not strict JSON"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damage_is_an_error_that_names_its_line(
+    damage: tuple[Callable[[list[bytes]], list[bytes]], int, str], data: bytes, path: Path
+) -> None:
+    change, line, reason = damage
+    path.write_bytes(broken := b"".join(change(data.splitlines(keepends=True))))
+    found = read_journal(path)
+    assert found.damage is not None
+    assert reason in found.damage.reason
+    assert len(found.records) == line - 1
+    for act in (read_intact, Journal.reopen):
+        with pytest.raises(LogCorrupt, match=rf"^Line {line} of log\.jsonl is damaged: ") as caught:
+            act(path)
+        assert caught.value.path == str(path)
+    assert path.read_bytes() == broken
+    assert not has_writer(path)
+
+
+@pytest.mark.parametrize("act", [read_journal, read_intact, Journal.reopen, has_writer])
+def test_a_log_that_is_not_there_is_unavailable(act: Callable[[Path], Any], path: Path) -> None:
+    with pytest.raises(UnavailableError, match="No such file") as caught:
+        act(path)
+    assert caught.value.path == str(path)
+    assert not path.exists()
+
+
+# --- the lock ------------------------------------------------------------------------------------------------
+
+HOLD = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+TRY = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_SH | fcntl.LOCK_NB)"
+
+
+def test_a_journal_has_one_writer_in_this_process(journal: Journal, path: Path) -> None:
+    assert has_writer(path)
+    with pytest.raises(RunBusy, match=r"log\.jsonl is held by another writer") as caught:
+        Journal.reopen(path)
+    assert caught.value.path == str(path)
+    assert journal.append({"record": "note"}) == 0
+    journal.close()
+    journal.close()
+    assert not has_writer(path)
+
+
+def test_another_process_sees_the_lock(journal: Journal, path: Path) -> None:
+    command = [sys.executable, "-S", "-c", TRY, str(path)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode != 0
+    journal.close()
+    assert subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+@pytest.mark.usefixtures("data")
+def test_the_lock_of_another_process_is_respected_until_it_dies(path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        assert has_writer(path)
+        with pytest.raises(RunBusy):
+            Journal.reopen(path)
+        other.kill()
+        other.wait()
+    assert not has_writer(path)
+    Journal.reopen(path).close()
+
+
+FORK = """
+import json, os, sys
+from pathlib import Path
+from runbundle.base.errors import RunClosed
+from runbundle.io.journal import Journal, has_writer
+
+path = Path(sys.argv[1])
+journal = Journal.create(path)
+journal.append({"record": "note"})
+to_parent, from_child = os.pipe()
+to_child, from_parent = os.pipe()
+journal._lock.acquire()  # as if another thread were appending
+child = os.fork()
+if child == 0:
+    os.write(from_child, has_writer(path) and b"held," or b"free,")
+    try:
+        journal.append({"record": "note"})
+    except RunClosed as error:
+        os.write(from_child, b"closed,")
+    journal.close()
+    os.write(from_child, b"ready\\n")
+    os.read(to_child, 1)
+    os._exit(0)
+journal._lock.release()
+told = b""
+while not told.endswith(b"\\n"):
+    told += os.read(to_parent, 100)
+seq = journal.append({"record": "note"})
+was_held = has_writer(path)
+journal.close()
+is_held = has_writer(path)
+os.write(from_parent, b"x")
+os.waitpid(child, 0)
+print(json.dumps({"child": told.decode().strip(), "seq": seq, "was_held": was_held, "is_held": is_held}))
+"""
+
+
+def test_a_forked_child_lets_go_and_cannot_append(path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FORK, str(path)], check=True, capture_output=True, timeout=60)
+    assert json.loads(done.stdout) == {"child": "held,closed,ready", "seq": 1, "was_held": True, "is_held": False}
+    assert len(read_intact(path).records) == 2
+
+
+@pytest.mark.parametrize("act", [Journal.create, Journal.reopen, has_writer])
+def test_a_disk_without_locks_is_unavailable(
+    act: Callable[[Path], Any], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if act != Journal.create:
+        path.touch()
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    before = open_file_count()
+    with pytest.raises(UnavailableError, match="No locks available") as caught:
+        act(path)
+    assert caught.value.path == str(path)
+    assert open_file_count() == before
+
+
+# --- failures of an append -----------------------------------------------------------------------------------
+
+
+def test_a_failed_append_takes_its_part_back(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.append(RECORDS[0])
+    before = path.read_bytes()
+    write = os.write
+    taken: list[int] = []
+
+    def fill(fd: int, data: bytes) -> int:
+        if taken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken.append(write(fd, data[:9]))
+        assert len(path.read_bytes()) == len(before) + 9
+        return taken[0]
+
+    monkeypatch.setattr(os, "write", fill)
+    with pytest.raises(UnavailableError, match="No space left on device") as caught:
+        journal.append(RECORDS[1])
+    monkeypatch.undo()
+    assert caught.value.path == str(path)
+    assert path.read_bytes() == before
+    assert journal.append(RECORDS[1]) == 1
+    assert len(read_intact(path).records) == 2
+
+
+@pytest.mark.parametrize("share", [0, 9, 10_000], ids=["nothing", "a part", "all"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_during_an_append_leaves_a_journal_that_goes_on(
+    share: int, kind: type[BaseException], journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(RECORDS[0])
+    write = os.write
+
+    def interrupt(fd: int, data: bytes) -> int:
+        write(fd, data[:share])
+        raise kind
+
+    monkeypatch.setattr(os, "write", interrupt)
+    with pytest.raises(kind):
+        journal.append(RECORDS[1])
+    monkeypatch.undo()
+    assert journal.append(RECORDS[2]) == len(read_intact(path).records) - 1
+
+
+def test_short_writes_make_one_line(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:5]))
+    journal.append(RECORDS[1])
+    assert len(read_intact(path).records) == 1
+
+
+def test_where_even_cutting_fails_the_journal_says_no_more(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(RECORDS[0])
+    write = os.write
+
+    def refuse(fd: int, data: Any) -> int:
+        if not isinstance(data, int):
+            write(fd, data[:9])
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", refuse)
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    with pytest.raises(UnavailableError, match="ends in an unfinished line"):
+        journal.append(RECORDS[1])
+    monkeypatch.undo()
+    for act in (lambda: journal.append(RECORDS[1]), journal.sync):
+        with pytest.raises(RunClosed):
+            act()
+    assert read_journal(path).torn_bytes == 9
+    again = Journal.reopen(path)
+    again.close()
+    assert read_journal(path).torn_bytes == 0
+
+
+# --- syncing -------------------------------------------------------------------------------------------------
+
+
+def test_sync_syncs_the_log_itself(journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def record(fd: int) -> None:
+        fsync(fd)
+        synced.append(os.fstat(fd).st_ino)
+
+    monkeypatch.setattr(os, "fsync", record)
+    journal.append(RECORDS[0])
+    assert synced == []
+    journal.sync()
+    assert synced == [path.stat().st_ino]
+
+
+def test_a_failed_sync_is_not_acknowledged(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(UnavailableError, match="Syncing the log failed: Input/output error"):
+        journal.sync()
+
+
+def test_a_closed_journal_promises_nothing(journal: Journal) -> None:
+    journal.close()
+    for act in (lambda: journal.append(RECORDS[0]), journal.sync):
+        with pytest.raises(RunClosed, match=r"log\.jsonl is closed in this process"):
+            act()
