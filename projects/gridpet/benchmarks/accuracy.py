@@ -17,14 +17,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from chain import measure_array
 from PIL import Image
 from scoring import Score, failed, hint_of, score_file, score_image
 
 from gridpet.demo import FAMILIES, render
-from gridpet.vision.chain import measure_array
 from gridpet.vision.model import Declined
-from gridpet.vision.photo_info import read_photo_info
-from gridpet.vision.quality import Status
+from gridpet.vision.quality.checks import Status
+from gridpet.vision.quality.photo_info import read_photo_info
 
 FRESH = tuple(family for family in FAMILIES if family not in {"plain", "tilt", "light"})
 SHARED = Path("shared/data/grid")

@@ -8,14 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from chain import Chain, measure_array
 from numpy.typing import NDArray
 
 from gridpet.demo.camera import read_camera
-from gridpet.vision.chain import Chain, measure_array
-from gridpet.vision.measure import MeasuredObject, Quantity
 from gridpet.vision.model import Declined, Geometry, GridKind, GridPoints
-from gridpet.vision.photo_info import read_photo_info
-from gridpet.vision.quality import Status, verdict
+from gridpet.vision.quality.checks import Status, verdict
+from gridpet.vision.quality.photo_info import read_photo_info
+from gridpet.vision.sizes.measure import MeasuredObject, Quantity
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gridpet.vision.canvas import Canvas
-from gridpet.vision.draw import grid_overlay, measure_overlay, residual_plot, segmentation_overlay
-from gridpet.vision.measure import measure
+from gridpet.vision.drawing.canvas import Canvas
+from gridpet.vision.drawing.overlays import grid_overlay, measure_overlay, residual_plot, segmentation_overlay
 from gridpet.vision.model import Geometry, GridKind, GridPoints
-from gridpet.vision.segment import Outline, Segmentation
+from gridpet.vision.objects.segment import Outline, Segmentation
+from gridpet.vision.sizes.measure import measure
 
 
 def scene(width: int, height: int, count: int) -> tuple[NDArray[np.uint8], GridPoints, Geometry, Segmentation]:

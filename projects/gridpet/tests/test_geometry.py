@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from gridpet.vision.camera import guess_camera
-from gridpet.vision.geometry import fit_geometry
+from gridpet.vision.geometry.camera import guess_camera
+from gridpet.vision.geometry.fit import fit_geometry
+from gridpet.vision.geometry.projection import fit_model
 from gridpet.vision.model import Declined, FloatArray, GridKind, GridPoints
-from gridpet.vision.projection import fit_model
 
 SIZE = (1600, 1200)
 FOCAL = 1400.0

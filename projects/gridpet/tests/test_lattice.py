@@ -14,15 +14,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gridpet.vision.comb import half_node_score
-from gridpet.vision.crossings import LineLook
-from gridpet.vision.geometry import fit_geometry
-from gridpet.vision.growth import Lattice
-from gridpet.vision.lattice import find_grid
-from gridpet.vision.lines import find_line_grid
+from gridpet.vision.geometry.fit import fit_geometry
+from gridpet.vision.geometry.projection import fit_model
+from gridpet.vision.lattice import lines as line_search
+from gridpet.vision.lattice.comb import half_node_score, line_widths_px
+from gridpet.vision.lattice.crossings import LineLook
+from gridpet.vision.lattice.find import find_grid
+from gridpet.vision.lattice.growth import Lattice
+from gridpet.vision.lattice.lines import at_spacing, find_line_grid
+from gridpet.vision.lattice.pitch import settle_pitch
+from gridpet.vision.lattice.sampling import Views, grey_views, sample
+from gridpet.vision.lattice.seeds import Seed
+from gridpet.vision.lattice.vanishing import Family
 from gridpet.vision.model import Declined, GridKind, GridPoints
-from gridpet.vision.projection import fit_model
-from gridpet.vision.sampling import grey_views, sample
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "grid"
 NEEDS_DATA = pytest.mark.skipif(not SHARED.exists(), reason="the shared photos (shared/data/grid) are not here")
@@ -147,6 +151,59 @@ def test_unresolved_millimetre_lines_are_told_by_the_stronger_ones() -> None:
 def test_millimetre_paper_can_be_indexed_by_its_coarser_lines(pitch_mm: float) -> None:
     points = find_grid(photograph("mm", zoom=1.6), kind=GridKind.MM, pitch_mm=pitch_mm)
     assert float(np.median(node_errors(points, zoom=1.6))) < 0.12
+
+
+def test_lines_smeared_by_motion_are_read_in_wider_windows() -> None:
+    image = np.asarray(cv2.blur(photograph("mm", zoom=1.6), (7, 1)), dtype=np.uint8)
+    points = find_grid(image, kind=GridKind.MM, pitch_mm=1.0)
+    assert float(np.median(node_errors(points, zoom=1.6))) < 0.15
+    sharp, smeared = photograph("square"), cv2.blur(photograph("square"), (7, 1))
+    grid = find_line_grid(grey_views(sharp))
+    upright = int(np.argmin(np.abs(grid.lattice.model.steps(grid.lattice.ij[:1])[0][0])))
+    widths = [line_widths_px(grid.lattice, replace(grid.look, image=i[..., 0]))[0] for i in (sharp, smeared)]
+    # Lines that run up and down are the ones that a level motion widens.
+    assert widths[1][upright] > 1.3 * widths[0][upright]
+    assert widths[1][1 - upright] < 1.3 * widths[0][1 - upright]
+
+
+def test_millimetre_paper_found_by_every_second_centimetre_is_halved() -> None:
+    views = grey_views(photograph("mm", zoom=1.6, blur_px=2.6))
+    pitched = settle_pitch(find_line_grid(views), views, GridKind.MM, 1.0)
+    cell_mm = pitched.pitches_per_cell
+    offset = [comb.major_first if cell_mm == 5 else 0 for comb in pitched.grid.combs]
+    matrix = np.diag([20.0 / cell_mm, 20.0 / cell_mm, 1.0])
+    matrix[:2, 2] = offset
+    double = at_spacing(pitched.grid, views, matrix, 0.25)
+    assert [comb.division for comb in double.combs] == [4, 4]
+    again = settle_pitch(double, views, GridKind.MM, 1.0)
+    assert again.pitches_per_cell in (5, 10)
+    steps = [np.linalg.norm(step, axis=1).mean() for step in again.grid.lattice.model.steps(again.grid.lattice.ij)]
+    before = [np.linalg.norm(step, axis=1).mean() for step in pitched.grid.lattice.model.steps(pitched.grid.lattice.ij)]
+    assert np.mean(steps) / again.pitches_per_cell == pytest.approx(np.mean(before) / cell_mm, rel=0.05)
+
+
+def test_a_lattice_on_diagonals_gives_way_to_another_pair_of_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    def both_ways_twice(*_: object) -> list[Family]:
+        to_norm = np.array([[1 / 720, 0, -0.5], [0, 1 / 720, -0.375], [0, 0, 1.0]])
+        ways = np.array([[1.0, 0, 0], [0, 1, 0], [0, 1, 0]]) @ (to_norm @ VIEW).T
+        return [Family(way, np.ones(1, dtype=bool), 1.0) for way in ways]
+
+    def grow_sheared_first(views: Views, seed: Seed) -> tuple[Lattice, LineLook] | None:
+        found = grow_seed(views, seed)
+        if found is None or sheared:
+            return found
+        sheared.append(seed)
+        shear = np.array([[1.0, 1, 0], [0, 1, 0], [0, 0, 1]])
+        ij = found[0].ij @ np.linalg.inv(shear)[:2, :2].T
+        return replace(found[0], ij=ij, model=found[0].model.reindexed(shear)), found[1]
+
+    sheared: list[Seed] = []
+    grow_seed = line_search._grow_seed
+    monkeypatch.setattr(line_search, "find_families", both_ways_twice)
+    monkeypatch.setattr(line_search, "_grow_seed", grow_sheared_first)
+    points = find_grid(photograph(), kind=GridKind.SQUARE, pitch_mm=8.0)
+    assert sheared
+    assert float(np.median(node_errors(points))) < 0.12
 
 
 @pytest.mark.parametrize("kind", ["stripes", "squares", "oblong", "rhombs"])

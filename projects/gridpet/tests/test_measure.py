@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from gridpet.vision import polygon
-from gridpet.vision.measure import MeasuredObject, Measurement, measure
 from gridpet.vision.model import Declined, FloatArray, Geometry
-from gridpet.vision.segment import Outline, Segmentation
+from gridpet.vision.objects.segment import Outline, Segmentation
+from gridpet.vision.sizes.measure import MeasuredObject, Measurement, measure
 
 SIZE_PX = (800, 600)
 MATRIX = np.array([[850.0, 0, 399.5], [0, 850.0, 299.5], [0, 0, 1]])

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from gridpet.vision.model import Declined
-from gridpet.vision.photo_info import read_photo_info
+from gridpet.vision.quality.photo_info import read_photo_info
 
 
 def encoded(kind: str = "JPEG", mode: str = "RGB", size: tuple[int, int] = (64, 48), **options: object) -> bytes:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from gridpet.demo import render
 from gridpet.demo.camera import read_camera
 from gridpet.vision.model import Geometry, GridKind, GridPoints
-from gridpet.vision.photo_quality import blur_sigma_px, illumination_ratio, image_checks
-from gridpet.vision.quality import (
+from gridpet.vision.quality.checks import (
     Check,
     Limit,
     Limits,
@@ -24,6 +23,7 @@ from gridpet.vision.quality import (
     object_checks,
     verdict,
 )
+from gridpet.vision.quality.photo import blur_sigma_px, illumination_ratio, image_checks
 
 PITCH = 5.0
 PX_PER_MM = 10.0

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from gridpet.vision import polygon
+from gridpet.vision.geometry.rectify import TopView, dense_map, rectify, resample
 from gridpet.vision.light import to_code, to_linear
 from gridpet.vision.model import Declined, FloatArray, Geometry, GridKind, GridPoints
-from gridpet.vision.outline import level_lines, smooth_closed
-from gridpet.vision.rectify import TopView, dense_map, rectify, resample
-from gridpet.vision.segment import Segmentation, segment
+from gridpet.vision.objects.outline import level_lines, smooth_closed
+from gridpet.vision.objects.segment import Segmentation, segment
 
 DATA = Path(__file__).resolve().parents[4] / "shared/data/grid"
 SIZE_PX = (900, 680)

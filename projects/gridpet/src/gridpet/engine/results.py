@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 import runbundle as rb
 from gridpet.engine.config import MeasureConfig
-from gridpet.vision.geometry import fit_geometry
-from gridpet.vision.lattice import find_grid
-from gridpet.vision.measure import Measurement, measure
+from gridpet.vision.geometry.fit import fit_geometry
+from gridpet.vision.lattice.find import find_grid
 from gridpet.vision.model import Declined, Geometry, GridKind, GridPoints
-from gridpet.vision.segment import Segmentation, segment
+from gridpet.vision.objects.segment import Segmentation, segment
+from gridpet.vision.sizes.measure import Measurement, measure
 
 Context = rb.StageContext[MeasureConfig]
 

@@ -7,9 +7,9 @@ from typing import Any
 from gridpet.engine.artifacts import ArtifactId, StageName
 from gridpet.engine.documents import decline, write_document
 from gridpet.engine.results import Context, geometry, photo, points
-from gridpet.vision.draw import residual_plot
+from gridpet.vision.drawing.overlays import residual_plot
+from gridpet.vision.geometry.rectify import TopView, rectify
 from gridpet.vision.model import Declined, Geometry
-from gridpet.vision.rectify import TopView, rectify
 
 name = StageName.GEOM
 

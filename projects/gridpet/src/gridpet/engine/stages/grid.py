@@ -7,7 +7,7 @@ from typing import Any
 from gridpet.engine.artifacts import ArtifactId, StageName
 from gridpet.engine.documents import decline, write_document
 from gridpet.engine.results import Context, geometry, photo, points
-from gridpet.vision.draw import grid_overlay
+from gridpet.vision.drawing.overlays import grid_overlay
 from gridpet.vision.model import Declined, Geometry, GridPoints
 
 name = StageName.GRID

@@ -8,7 +8,7 @@ from typing import Any
 from gridpet.engine.artifacts import ArtifactId, StageName
 from gridpet.engine.documents import decline, write_document
 from gridpet.engine.results import Context, measurement, photo, segmentation
-from gridpet.vision.draw import measure_overlay
+from gridpet.vision.drawing.overlays import measure_overlay
 from gridpet.vision.model import Declined
 
 name = StageName.MEASUREMENT

@@ -6,7 +6,7 @@ from gridpet.engine.artifacts import ArtifactId, StageName
 from gridpet.engine.documents import decline, write_document
 from gridpet.engine.results import Context, photo
 from gridpet.vision.model import Declined
-from gridpet.vision.photo_info import read_photo_info
+from gridpet.vision.quality.photo_info import read_photo_info
 
 name = StageName.PREPROCESS
 

@@ -9,8 +9,8 @@ import runbundle as rb
 from gridpet.engine.artifacts import ArtifactId, StageName
 from gridpet.engine.documents import plain, write_document
 from gridpet.engine.results import Context, geometry, measurement, photo, points
-from gridpet.vision.photo_quality import image_checks
-from gridpet.vision.quality import Check, Verdict, grid_checks, grid_missing, object_checks, verdict
+from gridpet.vision.quality.checks import Check, Verdict, grid_checks, grid_missing, object_checks, verdict
+from gridpet.vision.quality.photo import image_checks
 
 name = StageName.QC
 

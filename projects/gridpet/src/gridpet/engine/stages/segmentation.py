@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gridpet.engine.artifacts import ArtifactId, StageName
 from gridpet.engine.documents import decline, write_document
 from gridpet.engine.results import Context, photo, segmentation
-from gridpet.vision.draw import segmentation_overlay
+from gridpet.vision.drawing.overlays import segmentation_overlay
 from gridpet.vision.model import Declined
 
 name = StageName.SEGMENTATION

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from gridpet.vision.model import FloatArray
-from gridpet.vision.quality import DEFAULT_LIMITS, WORKING_SIDE_PX, Check, Limit, Limits, make_check
+from gridpet.vision.quality.checks import DEFAULT_LIMITS, WORKING_SIDE_PX, Check, Limit, Limits, make_check
 
 Grey = NDArray[np.float32]
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.edge_profile import EdgeProfile, fit_profile
 from gridpet.vision.light import Float32, channel_mean
+from gridpet.vision.objects.edge_profile import EdgeProfile, fit_profile
 
 Mask = NDArray[np.bool_]
 _STEADY = 3.0  # noise multiples below which the rough outline outweighs the contrast

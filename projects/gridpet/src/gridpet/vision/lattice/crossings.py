@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.growth import Sighting
+from gridpet.vision.geometry.projection import LatticeModel
+from gridpet.vision.lattice.growth import Sighting
+from gridpet.vision.lattice.sampling import sample
 from gridpet.vision.model import FloatArray
-from gridpet.vision.projection import LatticeModel
-from gridpet.vision.sampling import sample
 
 # Where the arms are read, in cells from the node: clear of the crossing line and of the next node.
 ARM_FROM, ARM_TO, ARM_SAMPLES = 0.14, 0.42, 8

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.backdrop import Backdrop, Box
 from gridpet.vision.light import Float32, channel_max, to_code
+from gridpet.vision.objects.backdrop import Backdrop, Box
 
 Mask = NDArray[np.bool_]
 _DIFFERS = 24.0  # codes; paper against wood, cloth or desk differs by more, shading over a cell by less

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.boards import board_at_full_size, find_board
-from gridpet.vision.camera import guess_camera
-from gridpet.vision.comb import filling
-from gridpet.vision.corners import flatness
-from gridpet.vision.growth import Lattice, neighbour_share
-from gridpet.vision.lines import at_full_size, check, find_line_grid
+from gridpet.vision.geometry.camera import guess_camera
+from gridpet.vision.lattice.boards import board_at_full_size, find_board
+from gridpet.vision.lattice.comb import filling
+from gridpet.vision.lattice.corners import flatness
+from gridpet.vision.lattice.growth import Lattice, neighbour_share
+from gridpet.vision.lattice.lines import at_full_size, check, find_line_grid
+from gridpet.vision.lattice.pitch import check_aspect, settle_pitch
+from gridpet.vision.lattice.sampling import Views, grey_views
 from gridpet.vision.model import Declined, FloatArray, GridKind, GridPoints
-from gridpet.vision.pitch import check_aspect, settle_pitch
-from gridpet.vision.sampling import Views, grey_views
 
 # Largest and smallest pitch that makes sense on a sheet in front of a camera, mm.
 PITCH_RANGE_MM = (0.1, 1000.0)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.geometry import fit_geometry
-from gridpet.vision.lattice import find_grid
-from gridpet.vision.measure import Measurement, measure
+from gridpet.vision.geometry.fit import fit_geometry
+from gridpet.vision.lattice.find import find_grid
 from gridpet.vision.model import Declined, Geometry, GridKind, GridPoints
-from gridpet.vision.photo_quality import image_checks
-from gridpet.vision.quality import Check, Verdict, grid_checks, grid_missing, object_checks, verdict
-from gridpet.vision.segment import Segmentation, segment
+from gridpet.vision.objects.segment import Segmentation, segment
+from gridpet.vision.quality.checks import Check, Verdict, grid_checks, grid_missing, object_checks, verdict
+from gridpet.vision.quality.photo import image_checks
+from gridpet.vision.sizes.measure import Measurement, measure
 
 
 @dataclass(slots=True)

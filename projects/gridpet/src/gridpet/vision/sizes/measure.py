@@ -11,9 +11,9 @@ import numpy as np
 from gridpet.vision import polygon
 from gridpet.vision.light import Image8
 from gridpet.vision.model import Declined, FloatArray, Geometry
-from gridpet.vision.outline import smooth_closed
-from gridpet.vision.segment import Outline, Segmentation
-from gridpet.vision.uncertainty import Budget, budget_of, camera_distance_mm, height_factor
+from gridpet.vision.objects.outline import smooth_closed
+from gridpet.vision.objects.segment import Outline, Segmentation
+from gridpet.vision.sizes.uncertainty import Budget, budget_of, camera_distance_mm, height_factor
 
 COVERAGE_FACTOR = 2.0  # `expanded` is U = 2 u: about 95 % of a normal distribution (GUM, JCGM 100:2008, 6.2)
 # The outline carries pixel noise that adds length but no area: smoothed along itself before the perimeter.

@@ -1,6 +1,6 @@
 """Whether a measurement can be trusted: checks with limits, and one verdict from them.
 
-Each step contributes its checks: :func:`gridpet.vision.photo_quality.image_checks` for the photo,
+Each step contributes its checks: :func:`gridpet.vision.quality.photo.image_checks` for the photo,
 :func:`grid_checks` for the grid and the geometry, :func:`object_checks` for what was measured. A check that could
 not be made is left out. :func:`verdict` is the worst of them, or ``fail`` with the reasons of a step that declined.
 """

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
+from gridpet.vision.lattice.vanishing import Family
 from gridpet.vision.model import FloatArray
-from gridpet.vision.vanishing import Family
 
 # Sides of the windows, in longer sides of the picture; a lens bends lines by well under 2 px within the larger one.
 WINDOW_SHARES = (0.2, 0.4)

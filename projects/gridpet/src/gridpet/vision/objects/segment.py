@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gridpet.vision import polygon
-from gridpet.vision.alpha import Coverage, coverage
-from gridpet.vision.background import model_background
-from gridpet.vision.candidates import Candidates, find_candidates
+from gridpet.vision.geometry.rectify import TopView, dense_map, sample_at
 from gridpet.vision.light import Float32, Image8, to_linear
 from gridpet.vision.model import Declined, FloatArray, Geometry, GridPoints
-from gridpet.vision.outline import level_lines
-from gridpet.vision.rectify import TopView, dense_map, sample_at
+from gridpet.vision.objects.alpha import Coverage, coverage
+from gridpet.vision.objects.background import model_background
+from gridpet.vision.objects.candidates import Candidates, find_candidates
+from gridpet.vision.objects.outline import level_lines
 
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.crossings import LineLook
-from gridpet.vision.growth import Lattice
+from gridpet.vision.lattice.crossings import LineLook
+from gridpet.vision.lattice.growth import Lattice
+from gridpet.vision.lattice.sampling import sample
 from gridpet.vision.model import FloatArray
-from gridpet.vision.sampling import sample
 
 # Subdivisions of a cell that printed grids have.
 DIVISIONS = (2, 3, 4, 5, 10)

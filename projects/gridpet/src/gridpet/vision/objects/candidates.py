@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision import shade
-from gridpet.vision.backdrop import Backdrop, Box
-from gridpet.vision.background import relight
 from gridpet.vision.light import Float32, blur, channel_max, channel_mean
-from gridpet.vision.sheet import find_sheet, residual_codes, sheet_mask
+from gridpet.vision.objects import shade
+from gridpet.vision.objects.backdrop import Backdrop, Box
+from gridpet.vision.objects.background import relight
+from gridpet.vision.objects.sheet import find_sheet, residual_codes, sheet_mask
 
 Mask = NDArray[np.bool_]
 Labels = NDArray[np.int32]

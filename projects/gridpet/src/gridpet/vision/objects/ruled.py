@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gridpet.vision import fields, pattern
-from gridpet.vision.backdrop import Backdrop, Box, Mask, Shot, block_flags, block_means, core_blocks
 from gridpet.vision.light import Float32, channel_mean, ratio
 from gridpet.vision.model import FloatArray, GridKind
+from gridpet.vision.objects import fields, pattern
+from gridpet.vision.objects.backdrop import Backdrop, Box, Mask, Shot, block_flags, block_means, core_blocks
 
 # Ruled sheets may have stronger lines every 5 or 10 cells; the longer period is used where it repeats.
 _MAT_CELLS = (5, 10)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from gridpet.vision.corners import CornerLook, Corners, find_corners, flatness, interior_unrest, squares_match
-from gridpet.vision.growth import MIN_NEIGHBOURS, Lattice, grow, neighbour_share, refine
+from gridpet.vision.geometry.projection import LatticeModel, lens_centre
+from gridpet.vision.lattice.corners import CornerLook, Corners, find_corners, flatness, interior_unrest, squares_match
+from gridpet.vision.lattice.growth import MIN_NEIGHBOURS, Lattice, grow, neighbour_share, refine
+from gridpet.vision.lattice.sampling import Views
 from gridpet.vision.model import Declined, FloatArray
-from gridpet.vision.projection import LatticeModel, lens_centre
-from gridpet.vision.sampling import Views
 
 MAX_SEEDS = 40
 MIN_NODES = 12

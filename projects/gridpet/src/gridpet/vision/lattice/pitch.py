@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gridpet.vision.camera import MAX_SKEW_PCT, guess_camera
-from gridpet.vision.comb import AxisComb, line_widths_px
-from gridpet.vision.growth import Lattice
-from gridpet.vision.lines import LineGrid, at_spacing
+from gridpet.vision.geometry.camera import MAX_SKEW_PCT, guess_camera
+from gridpet.vision.lattice.comb import AxisComb, line_widths_px
+from gridpet.vision.lattice.growth import Lattice
+from gridpet.vision.lattice.lines import LineGrid, at_spacing
+from gridpet.vision.lattice.sampling import Views
 from gridpet.vision.model import Declined, GridKind
-from gridpet.vision.sampling import Views
 
 # Nodes on the 10 mm lines that make the (weaker) 5 mm lines unnecessary.
 ENOUGH_ON_CENTIMETRES = 150

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from gridpet.vision.geometry.projection import LatticeModel, fit_model
+from gridpet.vision.lattice.sampling import is_inside
 from gridpet.vision.model import FloatArray
-from gridpet.vision.projection import LatticeModel, fit_model
-from gridpet.vision.sampling import is_inside
 
 # More nodes than this add time, not accuracy.
 MAX_NODES = 6000

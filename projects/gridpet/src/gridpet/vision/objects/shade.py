@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.backdrop import Backdrop
 from gridpet.vision.light import Float32, blur, channel_max, channel_mean
+from gridpet.vision.objects.backdrop import Backdrop
 
 Mask = NDArray[np.bool_]
 # Umbra of one lamp with the room's own light leaves about 0.55; darker than this is not seen as shade.

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.growth import Lattice, Sighting
+from gridpet.vision.geometry.projection import LatticeModel
+from gridpet.vision.lattice.growth import Lattice, Sighting
+from gridpet.vision.lattice.sampling import sample
 from gridpet.vision.model import FloatArray
-from gridpet.vision.projection import LatticeModel
-from gridpet.vision.sampling import sample
 
 MAX_CORNERS = 1500
 # Least difference of bright and dark squares, grey values.

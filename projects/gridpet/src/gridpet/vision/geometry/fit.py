@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gridpet.vision.camera import MAX_SKEW_PCT, CameraGuess, guess_camera
+from gridpet.vision.geometry.camera import MAX_SKEW_PCT, CameraGuess, guess_camera
+from gridpet.vision.geometry.projection import LatticeModel, ModelFit, fit_model, model_from
 from gridpet.vision.model import Declined, FloatArray, Geometry, GridPoints
-from gridpet.vision.projection import LatticeModel, ModelFit, fit_model, model_from
 
 MIN_NODES = 12
 # Share of the nodes that must agree with the map.

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from gridpet.vision import fields
-from gridpet.vision.backdrop import Backdrop, Box, Mask, Shot
-from gridpet.vision.chessboard import model_chessboard
+from gridpet.vision.geometry.rectify import TopView, in_frame, node_bounds_mm, resample
 from gridpet.vision.light import Image8, ratio, to_code, to_linear
 from gridpet.vision.model import Declined, FloatArray, Geometry, GridKind, GridPoints
-from gridpet.vision.rectify import TopView, in_frame, node_bounds_mm, resample
-from gridpet.vision.ruled import model_ruled
+from gridpet.vision.objects import fields
+from gridpet.vision.objects.backdrop import Backdrop, Box, Mask, Shot
+from gridpet.vision.objects.chessboard import model_chessboard
+from gridpet.vision.objects.ruled import model_ruled
 
 # The object search works on at most this many pixels: 1 px is then 0.15 mm on an A4 sheet.
 _WORK_PIXELS = 1_600_000

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gridpet.vision.camera import MAX_SKEW_PCT, guess_camera
-from gridpet.vision.comb import (
+from gridpet.vision.geometry.camera import MAX_SKEW_PCT, guess_camera
+from gridpet.vision.lattice.comb import (
     AxisComb,
     continuity,
     filling,
@@ -19,12 +19,12 @@ from gridpet.vision.comb import (
     line_widths_px,
     read_comb,
 )
-from gridpet.vision.crossings import LineLook
-from gridpet.vision.growth import MIN_NEIGHBOURS, Lattice, grow, neighbour_share, refine
+from gridpet.vision.lattice.crossings import LineLook
+from gridpet.vision.lattice.growth import MIN_NEIGHBOURS, Lattice, grow, neighbour_share, refine
+from gridpet.vision.lattice.sampling import Views
+from gridpet.vision.lattice.seeds import Seed, anchor_grid, find_seeds
+from gridpet.vision.lattice.vanishing import Family, are_separate, find_families, find_segments
 from gridpet.vision.model import Declined, FloatArray
-from gridpet.vision.sampling import Views
-from gridpet.vision.seeds import Seed, anchor_grid, find_seeds
-from gridpet.vision.vanishing import Family, are_separate, find_families, find_segments
 
 # Seeds tried per pair of families, and nodes that end the search at once.
 MAX_SEEDS, ENOUGH_NODES = 5, 60

@@ -8,11 +8,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from gridpet.vision.canvas import Canvas, Color
+from gridpet.vision.drawing.canvas import Canvas, Color
 from gridpet.vision.light import Image8
-from gridpet.vision.measure import MeasuredObject, Measurement
 from gridpet.vision.model import FloatArray, Geometry, GridKind, GridPoints
-from gridpet.vision.segment import Segmentation
+from gridpet.vision.objects.segment import Segmentation
+from gridpet.vision.sizes.measure import MeasuredObject, Measurement
 
 # Hues that stay apart for most readers with a colour vision deficiency (Okabe & Ito 2008), as BGR.
 _PALETTE: tuple[Color, ...] = (

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from gridpet.vision.geometry.rectify import TopView
 from gridpet.vision.light import Float32, to_code
 from gridpet.vision.model import Declined
-from gridpet.vision.rectify import TopView
 
 Mask = NDArray[np.bool_]
 Box = tuple[int, int, int, int]

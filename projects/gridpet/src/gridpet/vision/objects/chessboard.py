@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gridpet.vision import fields, pattern
-from gridpet.vision.backdrop import Backdrop, Box, Mask, Shot, block_flags, core_blocks
 from gridpet.vision.light import Float32, to_code
 from gridpet.vision.model import Declined, FloatArray
+from gridpet.vision.objects import fields, pattern
+from gridpet.vision.objects.backdrop import Backdrop, Box, Mask, Shot, block_flags, core_blocks
 
 
 def model_chessboard(shot: Shot) -> Backdrop:

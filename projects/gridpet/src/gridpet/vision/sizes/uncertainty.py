@@ -14,7 +14,7 @@ import numpy as np
 from gridpet.vision.model import Geometry
 
 if TYPE_CHECKING:
-    from gridpet.vision.segment import Outline
+    from gridpet.vision.objects.segment import Outline
 
 _EDGE_PX = 0.15  # where the outline of a sharp, high-contrast edge lies
 _EDGE_PER_BLUR = 0.12  # of the blur's standard deviation: a contact shade hides behind a soft edge

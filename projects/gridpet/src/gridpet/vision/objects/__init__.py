@@ -1,0 +1,1 @@
+"""Which pixels are objects and not printed sheet: ``segment.segment``."""

@@ -1,0 +1,1 @@
+"""What a photo is, and whether a result can be trusted."""

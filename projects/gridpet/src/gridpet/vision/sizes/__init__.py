@@ -1,0 +1,1 @@
+"""Areas, lengths and their uncertainty: ``measure.measure``."""
