@@ -113,7 +113,8 @@ def abandon(run: rb.RunIO) -> Path:
 
 def run_child(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process of its own, with the tests' modules at hand."""
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    path = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     command = [sys.executable, "-c", code]
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=60)
 

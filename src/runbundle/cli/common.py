@@ -10,7 +10,7 @@ from typing import Any
 
 from runbundle.base.errors import RunbundleError
 from runbundle.base.findings import Report
-from runbundle.cli.exits import GOOD, NO, report_error
+from runbundle.cli.exits import GOOD, NO, printable, report_error
 from runbundle.run.given import given_path
 from runbundle.run.project import default_store
 from runbundle.store.listing import find_run
@@ -52,7 +52,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Left-aligned columns on stdout."""
-    table = [tuple(header), *(tuple(row) for row in rows)]
+    table = [tuple(header), *(tuple(map(printable, row)) for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -92,6 +92,6 @@ def _print_report(path: Path, report: Report, good: str) -> None:
     count = len(report.findings)
     print(f"{path.name}: {good if report.is_good else f'{count} finding' + 's' * (count > 1)}")
     for finding in report:
-        print(f"  {finding}")
+        print(f"  {printable(str(finding))}")
     for note in report.notes:
-        print(f"  note: {note}")
+        print(f"  note: {printable(note)}")

@@ -65,6 +65,11 @@ def run_command(command: Callable[[], int], *, prog: str, debug: bool = False) -
     return code
 
 
+def printable(text: str) -> str:
+    """One line of text that does nothing to a terminal: a run may come from anywhere, and name anything."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def _drop_output() -> None:
     """What was not written yet goes nowhere, or else the interpreter would try again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -75,7 +80,7 @@ def report_error(error: RunbundleError, *, prog: str) -> int:
     text = str(error)
     if error.hint:
         text = text.removesuffix(f". {error.hint}")
-    print(f"{prog}: {text}", file=sys.stderr)
+    print(f"{prog}: {printable(text)}", file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        print(f"  {printable(error.hint)}", file=sys.stderr)
     return next((code for branch, code in _CODES if isinstance(error, branch)), ENVIRONMENT)

@@ -6,7 +6,7 @@ import argparse
 
 from runbundle.base.jsontext import spell_number
 from runbundle.cli.common import add_runs, print_json, print_table, run_folder
-from runbundle.cli.exits import GOOD
+from runbundle.cli.exits import GOOD, printable
 from runbundle.run.run import Run, open_run
 
 
@@ -51,16 +51,16 @@ def _show(found: Run) -> None:
         "folder": str(found.path),
     }
     for name, value in rows.items():
-        print(f"{name:<12} {value}")
+        print(f"{name:<12} {printable(str(value))}")
     if found.state.outcomes:
         print("\nstages")
         for stage, outcome in found.state.outcomes.items():
             reasons = "; ".join(found.state.endings[stage].reasons)
-            print(f"  {stage:<14} {outcome.value}{f': {reasons}' if reasons else ''}")
+            print(f"  {printable(stage):<14} {outcome.value}{f': {printable(reasons)}' if reasons else ''}")
     if found.summary:
         print("\nmetrics")
         for name, value in found.summary.items():
-            print(f"  {name:<24} {value}")
+            print(f"  {printable(name):<24} {printable(str(value))}")
     records = list(found.artifacts())
     if records:
         print(f"\nartifacts ({len(records)})")

@@ -7,7 +7,7 @@ from pathlib import Path
 from runbundle.base.findings import Finding, Report
 from runbundle.contract.check import check_records
 from runbundle.run.finish import COMPLETED
-from runbundle.run.manifest import read_manifest
+from runbundle.run.manifest import RUNNING, read_manifest
 from runbundle.run.reopen import read_contract
 from runbundle.run.state import load_state
 from runbundle.run.status import shown_status
@@ -19,8 +19,9 @@ def check(run_dir: Path) -> Report:
     Raises:
         RunNotFound, ManifestCorrupt, LogCorrupt: the run cannot be read.
     """
-    status = shown_status(run_dir, read_manifest(run_dir))
-    state = load_state(run_dir)
+    manifest, state = read_manifest(run_dir), load_state(run_dir)
+    end = state.ends.get(state.attempt)  # the manifest only repeats it
+    status = str(end["status"]) if end else shown_status(run_dir, {**manifest, "status": RUNNING})
     contract = read_contract(run_dir)
     findings = []
     if status != COMPLETED:

@@ -22,9 +22,10 @@ from runbundle.io.atomic import create_file, make_folder, os_errors, replace_fil
 from runbundle.io.formats import yaml
 from runbundle.io.journal import Journal
 from runbundle.run import provenance
+from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
 from runbundle.run.manifest import MANIFEST
 from runbundle.run.session import Durability, Session
-from runbundle.run.state import CREATOR, FORMAT_VERSION, LOG_FORMAT, load_state, log_name
+from runbundle.run.state import load_state
 
 CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
 NEW_PREFIX = ".new-"

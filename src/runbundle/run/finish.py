@@ -9,11 +9,12 @@ from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError, S
 from runbundle.contract.check import check_records
 from runbundle.io.atomic import os_errors, replace_file
 from runbundle.io.confine import files_below, inside
+from runbundle.run.lines import METRICS_STEM
 from runbundle.run.metrics import METRICS_FILE, MetricLog, metrics_document, read_points
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
 from runbundle.run.session import Session
-from runbundle.run.state import METRICS_STEM, log_paths
+from runbundle.run.state import log_paths
 
 COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
 
@@ -107,4 +108,3 @@ def _keep_traceback(session: Session, error: BaseException) -> None:
     place = inside(session.run_dir, f"logs/traceback.{session.attempt}.txt")
     session.folder("logs")
     replace_file(place, text.encode("utf-8", "backslashreplace"))
-    session.remember(place)

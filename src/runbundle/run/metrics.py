@@ -18,16 +18,9 @@ from runbundle.io.atomic import os_errors
 from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, read_intact
 from runbundle.run import provenance
+from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, METRICS_STEM, check_line, log_name
 from runbundle.run.session import Session
-from runbundle.run.state import (
-    CREATOR,
-    FORMAT_VERSION,
-    LOG_FORMAT,
-    METRICS_STEM,
-    check_line,
-    log_name,
-    log_paths,
-)
+from runbundle.run.state import log_paths
 
 INLINE_POINTS = 10_000
 METRICS_FILE = "metrics.json"

@@ -16,13 +16,14 @@ from runbundle.io.confine import files_below, inside
 from runbundle.io.formats import yaml
 from runbundle.io.journal import Journal
 from runbundle.run.create import CONFIG, CONFIG_RESOLVED, CONTRACT, attempt_start, open_session, write_config
+from runbundle.run.finish import COMPLETED
+from runbundle.run.lines import CREATOR, is_log, log_name
 from runbundle.run.manifest import MANIFEST, read_manifest
 from runbundle.run.metrics import METRICS_FILE
 from runbundle.run.provenance import GitState, plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.stages import set_aside
-from runbundle.run.state import CREATOR, is_log, log_name
 
 _FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
@@ -38,14 +39,13 @@ def reopen(
     allow_changed: bool,
 ) -> Session:
     """Begin another attempt; see ``Project.resume``."""
-    run_id = run_dir.name
-    if read_manifest(run_dir)["status"] == "completed":
-        raise RunSealed(f"The run {run_id} is completed; it is never resumed", hint="Start another run", run=run_id)
+    read_manifest(run_dir)
     log = Journal.reopen(inside(run_dir, log_name(CREATOR)))
     try:
         kept = read_contract(run_dir)
         stored = read_config(run_dir)
         session = open_session(run_dir, log, kept, stored, clock=clock, durability=durability)
+        _refuse_completed(session)
         if not allow_changed:
             _refuse_changes(session, config, contract, code)
         with session.lock, session.blamed():
@@ -81,6 +81,18 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise DecodeError(f"{CONFIG_RESOLVED} holds no mapping", hint="It was changed by hand", path=path)
     return config
+
+
+def _refuse_completed(session: Session) -> None:
+    """The log decides: a kill may have come between its last line and the manifest, which is then brought up to it."""
+    end = session.state.ends.get(session.state.attempt)
+    if end is None or end["status"] != COMPLETED:
+        return
+    if not is_sealed(session.run_dir):
+        session.rewrite_manifest()
+    raise RunSealed(
+        f"The run {session.run_id} is completed; it is never resumed", hint="Start another run", run=session.run_id
+    )
 
 
 def _refuse_changes(

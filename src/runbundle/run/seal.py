@@ -13,7 +13,7 @@ from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
 from runbundle.io.atomic import TEMPORARY_PREFIX, Written, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below
-from runbundle.run.state import is_path
+from runbundle.run.lines import is_path
 
 SEAL = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)\Z")

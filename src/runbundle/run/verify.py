@@ -21,19 +21,11 @@ from runbundle.io.atomic import Written, hash_file, os_errors
 from runbundle.io.confine import files_below
 from runbundle.io.journal import Content, has_writer, read_journal
 from runbundle.run.create import CONFIG, CONFIG_RESOLVED, CONTRACT
+from runbundle.run.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer
 from runbundle.run.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
 from runbundle.run.reopen import is_own, read_config
 from runbundle.run.seal import SEAL, Progress, hash_files, is_covered, is_sealed, read_seal
-from runbundle.run.state import (
-    CREATOR,
-    LOG_STEM,
-    RunState,
-    check_line,
-    is_log,
-    log_name,
-    log_paths,
-    log_writer,
-)
+from runbundle.run.state import RunState, log_paths
 
 LOG = log_name(CREATOR)
 

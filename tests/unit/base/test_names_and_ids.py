@@ -1,14 +1,16 @@
+import enum
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runbundle.base.errors import InvalidName
-from runbundle.base.ids import check_component, check_identifier, check_token, fold, is_token, random_text, uuid7
+from runbundle.base.ids import check_component, check_identifier, check_token, fold, is_token, plain, random_text, uuid7
 from stand_ins import MOMENT, FixedClock
 
 Check = Callable[..., str]
@@ -142,3 +144,17 @@ def test_no_identifiers(text: str) -> None:
 def test_names_that_meet_on_some_disk_fold_alike(one: str, other: str) -> None:
     assert one != other
     assert fold(one) == fold(other)
+
+
+class MixedName(str, enum.Enum):  # noqa: UP042 - users write ids like this as well
+    GRID = "grid"
+
+
+@pytest.mark.parametrize("name", [Name.GRID, MixedName.GRID, "grid"])
+def test_a_member_of_an_enum_is_its_text(name: str) -> None:
+    assert (type(plain(name)), plain(name)) == (str, "grid")
+
+
+@pytest.mark.parametrize("value", NOT_TEXT.values(), ids=NOT_TEXT)
+def test_what_is_no_text_is_left_for_others_to_refuse(value: Any) -> None:
+    assert plain(value) is value

@@ -268,6 +268,12 @@ def test_an_error_is_one_line_of_what_and_one_of_what_to_do(capsys: Captured, tm
     assert to_do.startswith("  It is no folder")
 
 
+def test_debug_shows_what_was_met_in_a_run(run_dir: Path) -> None:
+    (run_dir / LOG).write_bytes(b"{}\n")
+    with pytest.raises(errors.LogCorrupt):
+        cli.main(["check", str(run_dir), "--debug"])
+
+
 @pytest.mark.parametrize("arguments", [["--debug", "show", "nothing"], ["show", "nothing", "--debug"]])
 def test_debug_shows_the_traceback(tmp_path: Path, arguments: list[str]) -> None:
     (tmp_path / "runs").mkdir()
@@ -342,6 +348,19 @@ def test_what_the_terminal_cannot_show_is_spelt_out(tmp_path: Path) -> None:
     assert "\\u8868.json" in text.stdout
     told = shell(tmp_path, "show", "é", "--json", env=ascii_only)
     assert json.loads(told.stdout)["artifacts"][0]["artifact_id"] == "表.json"
+
+
+def test_nothing_that_a_run_says_reaches_the_terminal_as_it_is(capsys: Captured, tmp_path: Path) -> None:
+    """A run may come from anywhere: it must not clear the screen, nor forge a line."""
+    run = project(tmp_path, CONTRACT).start()
+    run.skip("prepare", "\x1b[2J\nreport: complete")
+    run.summary["note"] = "\x1b[2J\u202egnp"
+    (run.path / "artifacts" / "\x1b[2J").touch()
+    for command in ("show", "check", "verify"):
+        _, out, err = call(capsys, command, abandon(run))
+        assert "\x1b" not in out + err
+        assert "\nreport" not in out
+        assert "\u202e" not in out
 
 
 class Terminal(io.StringIO):

@@ -214,6 +214,10 @@ WRONG: dict[str, tuple[Any, str]] = {
     "stages as mapping": ({"name": "a", "version": "1", "stages": {"a": 1}}, "stages: must be a list"),
     "stages as empty text": ({"name": "a", "version": "1", "stages": ""}, "stages: must be a list"),
     "layout as list": ({"name": "a", "version": "1", "layout": []}, "layout: must be a mapping"),
+    "flag as text": ({"name": "a", "version": "1", "layout": {"file_name": True}}, r"layout\.file_name: True is not"),
+    "none as text": ({"name": "a", "version": "1", "layout": {"run_id": None}}, r"layout\.run_id: None is not"),
+    "text as mapping": ({"name": "a", "version": "1", "layout": {"folders": "a"}}, r"layout\.folders: 'a' is not"),
+    "numbers as list": ({"name": "a", "version": "1", "layout": {"precreate": [1]}}, r"layout\.precreate: \[1\] is"),
     "contradiction": (
         {"name": "a", "version": "1", "stages": [{"stage": "b", "needs": ["c"]}]},
         "contract: The stage b needs",

@@ -206,6 +206,11 @@ def test_a_log_that_is_not_there_is_unavailable(act: Callable[[Path], Any], path
     assert not path.exists()
 
 
+def test_a_journal_in_no_folder_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="Creating the log failed: No such file"):
+        Journal.create(tmp_path / "no" / "log.jsonl")
+
+
 # --- the lock ------------------------------------------------------------------------------------------------
 
 HOLD = "import fcntl, sys; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"

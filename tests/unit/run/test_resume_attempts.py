@@ -235,6 +235,26 @@ def test_a_completed_run_is_never_resumed(tmp_path: Path) -> None:
     assert {path: (run.path / path).read_bytes() for path in files(run.path)} == before
 
 
+def test_a_kill_between_the_end_and_the_manifest_leaves_a_completed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = project(tmp_path).start()
+
+    def die(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(run._session), "rewrite_manifest", die)
+        with pytest.raises(KeyboardInterrupt):
+            run.finish()
+    abandon(run)
+    assert rb.open_run(run.path).status == "interrupted"
+    assert (codes(rb.open_run(run.path).verify()), codes(rb.open_run(run.path).check())) == ([], [])
+    with pytest.raises(errors.RunSealed, match="never resumed"):
+        resume(run.path)
+    assert rb.open_run(run.path).status == "completed"
+
+
 def test_a_live_writer_keeps_its_run(tmp_path: Path) -> None:
     run = project(tmp_path).start()
     with pytest.raises(errors.RunBusy):

@@ -77,6 +77,13 @@ def test_the_traceback_of_a_failure_is_kept(tmp_path: Path) -> None:
     assert done.manifest["attempts"][0]["error"] == {"type": "ValueError", "message": "leaf\\udcff.jpg"}
 
 
+def test_a_run_without_a_folder_for_logs_gets_one_for_its_traceback(tmp_path: Path) -> None:
+    contract = rb.Contract("bare", "1", layout=rb.Layout(name="bare", precreate=()))
+    run = project(tmp_path, contract).start()
+    run.finish("failed", ValueError("why"))
+    assert "ValueError: why" in (run.path / "logs" / "traceback.1.txt").read_text()
+
+
 def test_an_end_may_be_given(tmp_path: Path) -> None:
     run = project(tmp_path).start()
     run.finish("aborted", ValueError("given up"))

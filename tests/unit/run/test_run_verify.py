@@ -183,6 +183,16 @@ def set_fields(record: str, **fields: Any) -> Callable[[list[dict[str, Any]]], N
     return lambda records: next(r for r in records if r["record"] == record).update(fields)
 
 
+def say_again(record: str, **fields: Any) -> Callable[[list[dict[str, Any]]], None]:
+    """The first record of a type a second time, with other fields."""
+
+    def change(records: list[dict[str, Any]]) -> None:
+        index, said = next((index, r) for index, r in enumerate(records) if r["record"] == record)
+        records.insert(index + 1, said | fields)
+
+    return change
+
+
 def reseal(run: Path) -> None:
     lines = []
     for line in (run / SEAL).read_text().splitlines():
@@ -255,15 +265,12 @@ TAMPERED: dict[str, tuple[Damage, Findings]] = {
         [("log_damaged", LOG)],
     ),
     "record that lacks a field": (rechain(LOG, lambda records: records[3].pop("try")), [("log_damaged", LOG)]),
-    "two records in force": (
-        rechain(LOG, lambda records: records.append(next(r for r in records if r["record"] == "artifact"))),
-        [("log_damaged", LOG)],
-    ),
+    "two records of one artifact": (rechain(LOG, say_again("artifact")), [("log_damaged", LOG)]),
+    "two artifacts of one file": (rechain(LOG, say_again("artifact", artifact_id="other")), [("log_damaged", LOG)]),
     "missing manifest": (remove(MANIFEST), [("missing", MANIFEST)]),
     "manifest as a folder": (folder(MANIFEST), [("not_a_file", MANIFEST)]),
     "manifest as a link": (link(MANIFEST), [("not_a_file", MANIFEST)]),
     "cut manifest": (cut(MANIFEST), [("manifest_damaged", MANIFEST)]),
-    "manifest without a field": (edit(MANIFEST, '"python"', '"pyhton"'), [("manifest_damaged", MANIFEST)]),
     "manifest of another run": (edit(MANIFEST, '"demo"', '"tome"'), [("manifest_differs", MANIFEST)]),
     "two at once": (both(flip(TABLE), remove(REPORT)), [("changed", TABLE), ("missing", REPORT)]),
 }
@@ -309,6 +316,13 @@ UNSEALED: dict[str, tuple[Damage, Findings]] = {
     "stray text log": (write("logs/more.log"), []),
     "torn log": (cut(LOG), []),
     "emptied log": (empty(LOG), [("log_damaged", LOG)]),
+    "two primary inputs": (
+        both(
+            write("input/other.bin", b"what was measured"),
+            rechain(LOG, say_again("input", filename="input/other.bin")),
+        ),
+        [("log_damaged", LOG)],
+    ),
     "manifest that says it ended": (
         edit(MANIFEST, '0,\n  "status": "running"', '0,\n  "status": "completed"'),
         [("manifest_differs", MANIFEST)],
@@ -325,7 +339,7 @@ def test_tampering_with_a_sealed_run_is_named(sealed: Path, name: str) -> None:
     assert independent_reader.verify(sealed) == sorted(expected)
 
 
-@pytest.mark.parametrize("name", [*((TAMPERED | UNSEALED).keys() - UNSEALED_SKIPPED)])
+@pytest.mark.parametrize("name", sorted((TAMPERED | UNSEALED).keys() - UNSEALED_SKIPPED))
 def test_tampering_with_an_unsealed_run_is_named(unsealed: Path, name: str) -> None:
     damage, expected = (TAMPERED | UNSEALED)[name]
     damage(unsealed)
@@ -356,6 +370,12 @@ def test_any_cut_is_found_in_its_file(sealed: Path, name: str) -> None:
     for size in range(0, len(data), max(1, len(data) // 25)):
         (sealed / name).write_bytes(data[:size])
         assert name in [subject for _, subject in verify(sealed)], size
+
+
+def test_a_manifest_that_lacks_a_field_is_damaged(sealed: Path, unsealed: Path) -> None:
+    for run_dir in (sealed, unsealed):
+        edit(MANIFEST, '"python"', '"pyhton"')(run_dir)
+        assert verify(run_dir) == [("manifest_damaged", MANIFEST)]
 
 
 # --- no false alarm -------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_the_manifest_holds_our_fields_beside_those_of_the_seed(run: rb.RunIO) -
     assert "numpy" in manifest["package_versions"]
 
 
-# --- "out_root ... is created if it does not exist"; "ValueError: If out_root exists and is not a directory"
+# --- "out_root is created if it does not exist"; a ValueError if it is not a directory ---------------
 
 
 def test_a_missing_store_is_made(tmp_path: Path) -> None:
@@ -243,8 +243,9 @@ def test_the_primary_input_can_be_read_again(run: rb.RunIO, photo: Path) -> None
     run.ingest(photo)
     assert run.read_input() == photo.read_bytes()
     (run.path / "input" / "leaf.png").write_bytes(b"changed behind our back")
-    with pytest.raises(errors.DigestMismatch):
+    with pytest.raises(errors.DigestMismatch) as caught:
         run.read_input()
+    assert (caught.value.artifact, caught.value.run) == ("photo", run.run_id)
 
 
 # --- second inputs: decided here, the seed says nothing -------------------------------------------

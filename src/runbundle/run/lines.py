@@ -1,0 +1,119 @@
+"""The lines of a log: what each must hold, and whose log it stands in (docs/format.md, section 3)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from runbundle.base.errors import LogCorrupt, UnsupportedVersion
+from runbundle.contract.record import Pointer
+
+FORMAT_VERSION = 0
+LOG_FORMAT = "runbundle-log"
+CREATOR = ""
+LOG_STEM = "artifacts"
+METRICS_STEM = "metrics"
+
+Record = Mapping[str, Any]
+_LOG_NAME = re.compile(r"(?:artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
+
+
+def log_name(writer: str, stem: str = LOG_STEM) -> str:
+    """The file name of a writer's log."""
+    return f"{stem}.{writer}.jsonl" if writer else f"{stem}.jsonl"
+
+
+def is_log(path: str) -> bool:
+    """Whether a path is that of a log or a journal of points."""
+    return _LOG_NAME.fullmatch(path) is not None
+
+
+def log_writer(name: str) -> str:
+    """Whose log it is, by its name."""
+    match = _LOG_NAME.fullmatch(name)
+    return (match and match[1]) or CREATOR
+
+
+def check_line(record: Record, pointer: Pointer) -> None:
+    """Whether a line of a log, or of a journal of points, holds what docs/format.md promises of it.
+
+    Raises:
+        LogCorrupt: it does not. UnsupportedVersion: it heads a log of a later version.
+    """
+    with as_damage(record, pointer):
+        _check_fields(record, pointer)
+
+
+@contextmanager
+def as_damage(record: Record, pointer: Pointer) -> Iterator[None]:
+    """What goes wrong with a record is damage of the log."""
+    try:
+        yield
+    except LogCorrupt:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LogCorrupt(
+            f"Record {pointer.seq} ({record.get('record')}) of the log of {pointer.writer or 'the creator'} "
+            f"is not as it must be: {error}",
+            hint="Look at what `runbundle verify` says",
+        ) from error
+
+
+def _check_fields(record: Record, pointer: Pointer) -> None:
+    kind = record["record"]
+    if (kind == "header") is not (pointer.seq == 0):
+        raise ValueError("a header is the first line, and no other")
+    wanted = _FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, frozenset())
+    lacking = sorted((wanted | {"ts_utc"}) - record.keys())
+    if lacking:
+        raise ValueError(f"it lacks {', '.join(lacking)}")
+    if kind == "header":
+        _check_header(record, pointer)
+    places = [record["filename"]] if kind in ("input", "intent", "artifact") else []
+    if kind == "stage" and record["event"] == "set_aside":
+        places = [move[end] for move in record["moved"] for end in ("from", "to")]
+    if not all(map(is_path, places)):
+        raise ValueError(f"{places} are not paths in a run")
+    if "bytes" in wanted and not isinstance(record["bytes"], int | None):
+        raise ValueError(f"bytes is {record['bytes']!r}")
+
+
+def _check_header(record: Record, pointer: Pointer) -> None:
+    if record["format"] != LOG_FORMAT or record["writer"] != pointer.writer:
+        raise ValueError(f"it is the header of {record['format']} by {record['writer']!r}")
+    if record["format_version"] != FORMAT_VERSION:
+        raise UnsupportedVersion(
+            f"The log has format_version {record['format_version']}; this version reads {FORMAT_VERSION}",
+            hint="Use a newer runbundle",
+        )
+
+
+def is_path(text: Any) -> bool:
+    """Whether a log or a seal may name a file so (docs/format.md, I2)."""
+    if not isinstance(text, str) or any(unicodedata.category(char) in ("Cc", "Cs") or char == "\\" for char in text):
+        return False
+    return all(part not in ("", ".", "..") for part in text.split("/"))
+
+
+_FIELDS = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        "header": "format format_version writer host",
+        "attempt start": "attempt git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256 "
+        "package_versions python platform command host",
+        "attempt end": "attempt status error",
+        "input": "attempt artifact_id filename bytes sha256 input_original_path collision_policy is_primary replaces",
+        "intent": "artifact_id variant filename bytes sha256 replaces",
+        "stage start": "stage try attempt",
+        "stage set_aside": "stage try attempt moved",
+        "artifact": "artifact_id variant stage attempt kind format filename content_type bytes sha256 description "
+        "meta replaces",
+        "commit": "stage try attempt outcome reasons",
+        "note": "text data",
+        "point": "attempt step values",
+        "summary": "attempt values",
+    }.items()
+}
