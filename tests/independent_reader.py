@@ -377,6 +377,33 @@ def project(journal: Journal, config_resolved: Any) -> Json:
     }
 
 
+MANIFEST_FIELDS = frozenset(  # section 4
+    [
+        "schema_version",
+        "requires",
+        "run_id",
+        "run_uuid",
+        "project_name",
+        "producer",
+        "status",
+        "created_at_utc",
+        "finished_at_utc",
+        "git_hash",
+        "git_dirty",
+        "python",
+        "platform",
+        "package_versions",
+        "config_snapshot",
+        "contract",
+        "layout",
+        "inputs",
+        "input_original_path",
+        "input_copied_path",
+        "input_sha256",
+        "attempts",
+    ]
+)
+
 # --- verify (sections 6 and 7) ----------------------------------------------------------------------------
 
 
@@ -472,6 +499,8 @@ def manifest_difference(folder: Folder, journal: Journal, findings: set[Finding]
     try:
         manifest = folder.parse(MANIFEST, parse_manifest)  # I20
     except Damaged:
+        return "manifest_damaged"
+    if not manifest.keys() >= MANIFEST_FIELDS:  # section 7
         return "manifest_damaged"
     if not journal.starts or any(is_log(name) or name == "config_resolved.yaml" for _, name in findings):
         return None
