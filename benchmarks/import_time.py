@@ -8,7 +8,7 @@ A peer that is installed in this environment can be timed beside it: ``--peer ml
 from __future__ import annotations
 
 import argparse
-import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,10 +20,10 @@ BARE = "python -c pass"
 
 def cpu_ms(command: Sequence[str]) -> float:
     """User and system time of one process, ms, as the operating system counts it."""
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    after = os.times()
-    return 1000 * (after.children_user + after.children_system - before.children_user - before.children_system)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def main() -> None:
