@@ -120,7 +120,20 @@ def test_errors_cross_process_borders_whole(kind: type[RunbundleError]) -> None:
     assert back.__notes__ == ["seen by a worker"]
 
 
-def test_an_error_raised_through_a_with_keeps_what_was_added_later() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RunbundleError("It broke"), {"code": "error", "what": "It broke", "hint": ""}),
+        (RunNotFound("Gone", run="r1", artifact="a", path=Path("/s")), {"run": "r1", "artifact": "a", "path": "/s"}),
+        (MissingExtra("Gone", hint="Get it", path="/s"), {"code": "missing_extra", "hint": "Get it", "path": "/s"}),
+    ],
+)
+def test_an_error_as_json_has_all_its_fields(error: RunbundleError, told: dict[str, str]) -> None:
+    assert told.items() <= error.to_json().items()
+    assert list(error.to_json()) == ["code", "what", "hint", "run", "artifact", "path"]
+
+
+def test_what_was_added_to_an_error_later_crosses_as_well() -> None:
     error = MissingExtra("It broke")
     error.run, error.path = "r2", "/later"
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - bytes of our own

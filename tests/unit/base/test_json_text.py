@@ -186,7 +186,8 @@ def test_pairs_of_surrogate_escapes_are_one_character() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "spelt"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity"), (1.5, 1.5), (3, 3)]
+    ("value", "spelt"),
+    [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity"), (1.5, 1.5), (2**2000, 2**2000)],
 )
 def test_numbers_of_metrics(value: float, spelt: float | str) -> None:
     assert spell_number(value) == spelt

@@ -182,6 +182,7 @@ def test_an_interrupt_inside_the_writing_leaves_nothing(
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
+@pytest.mark.usefixtures("open_files")
 @pytest.mark.parametrize(
     ("put", "steps"),
     [

@@ -40,6 +40,13 @@ def test_png_comes_back_in_the_shape_written(image: Array, options: dict[str, in
     assert (back == image).all()
 
 
+def test_compression_makes_a_png_smaller() -> None:
+    plain, default, best = (len(written("png", SMOOTH, compression=level)) for level in (0, None, 9))
+    assert plain > SMOOTH.size > 10 * default
+    assert written("png", GREY, compression=9) != written("png", GREY, compression=0)
+    assert best <= default
+
+
 @pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
 def test_jpeg_comes_back_in_the_shape_written(image: Array) -> None:
     back = round_trip("jpeg", image)

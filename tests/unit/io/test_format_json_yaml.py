@@ -240,6 +240,13 @@ def test_yaml_that_holds_more_than_json_is_refused(data: bytes) -> None:
         get_format("yaml").decode(data, {})
 
 
+def test_the_advice_for_a_value_that_is_more_than_json_is_to_quote_it() -> None:
+    with pytest.raises(DecodeError, match=r"^The YAML holds datetime\.date\(2001, 1, 1\).*\. Quote it"):
+        get_format("yaml").decode(b"a: 2001-01-01", {})
+    with pytest.raises(DecodeError, match=r"^The YAML has keys that are not text: \[1\]\. Quote them"):
+        get_format("yaml").decode(b"1: a", {})
+
+
 def test_yaml_written_by_hand_is_read_as_yaml_1_2() -> None:
     text = b"""
     # a comment

@@ -62,6 +62,16 @@ def test_what_a_run_owes_its_contract(tmp_path: Path, work: Callable[[rb.RunIO],
     assert [code for code, _ in independent_reader.check(run.path)] == [code for code, _ in found]
 
 
+def test_an_input_that_the_contract_asks_for_is_missed(tmp_path: Path) -> None:
+    contract = rb.Contract("x", "1", (SPEC("source", "input", "", "", "file"),))
+    run = project(tmp_path, contract).start()
+    assert ("input_missing", "source") in codes(rb.open_run(run.path).check())
+    (tmp_path / "source.bin").touch()
+    run.ingest(tmp_path / "source.bin")
+    run.finish()
+    assert codes(rb.open_run(run.path).check()) == []
+
+
 def test_a_run_without_a_contract_is_complete_when_it_completed(tmp_path: Path) -> None:
     run = project(tmp_path).start()
     assert codes(rb.open_run(run.path).check()) == [("run_not_finished", run.run_id)]
