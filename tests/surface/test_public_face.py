@@ -64,6 +64,15 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     assert (done.stdout.strip(), done.stderr) == ("completed 0.97 {'classes': 10}", "")
 
 
+@pytest.mark.parametrize(
+    ("number", "said"), [(0, "completed () no bread today"), (1, "completed 2")], ids=["contract", "resume"]
+)
+def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -> None:
+    guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+    done = run_python(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[number], tmp_path)
+    assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
 def test_the_readme_names_every_command_and_every_file_it_links() -> None:
     assert [name for name in COMMANDS if f"runbundle {name}" not in README] == []
     links = re.findall(r"\]\(([^)#]+)\)", README)

@@ -128,7 +128,7 @@ def test_total_counts_common_errors_once_per_object() -> None:
 
 
 def test_height_is_corrected_where_the_distance_is_known() -> None:
-    geometry = tilted(distance_mm=200.0)
+    geometry = tilted(camera_height_mm_estimate=200.0)
     found = segmented(geometry, [ellipse(60, 45, 20, 20)])
     flat = measure(found, geometry, photo(), object_height_mm=0.0)
     raised = measure(found, geometry, photo(), object_height_mm=10.0)
@@ -154,7 +154,7 @@ def test_object_at_the_edges_is_flagged() -> None:
 
 
 def test_json_is_plain_and_complete() -> None:
-    geometry = tilted(distance_mm=200.0)
+    geometry = tilted(camera_height_mm_estimate=200.0)
     result = measure(segmented(geometry, [ellipse(60, 45, 20, 12)]), geometry, photo())
     document = json.loads(json.dumps(result.to_json(), allow_nan=False))
     assert set(document) == {"count", "objects", "total_area_mm2", "scale", "assumptions"}

@@ -52,7 +52,7 @@ def test_a_plain_jpeg_is_described() -> None:
     assert info["icc"] is None
     assert info["file_bytes"] == len(data)
     assert info["format"] == "JPEG"
-    assert str(info["decoder"]).startswith("opencv ")
+    assert str(info["decoder"]).startswith("Pillow ")
     json.dumps(info)
 
 

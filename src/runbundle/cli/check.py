@@ -16,4 +16,4 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check each run against the contract in its own folder."""
     folders = [run_folder(options, wanted) for wanted in options.runs]
-    return print_reports(options, examine(options, folders, check), "complete")
+    return print_reports(options, examine(options, folders, check), "complete, by its log (verify reads the files)")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from runbundle.base.jsontext import spell_number
 from runbundle.cli.common import add_runs, print_json, print_table, run_folder
@@ -46,17 +48,21 @@ def _show(found: Run) -> None:
         "finished": manifest["finished_at_utc"] or "-",
         "code": f"{manifest['git_hash'] or 'no git'}{' (with changes)' if manifest['git_dirty'] else ''}",
         "contract": f"{contract.get('name')} {contract.get('version')}" if contract else "none",
+        "attempts": str(len(manifest["attempts"])),
+        "error": _error(manifest["attempts"][-1]),
         "input": manifest["input_copied_path"] or "-",
         "root digest": found.root_digest or "-",
         "folder": str(found.path),
     }
     for name, value in rows.items():
         print(f"{name:<12} {printable(str(value))}")
-    if found.state.outcomes:
+    if found.state.tries:
         print("\nstages")
-        for stage, outcome in found.state.outcomes.items():
-            reasons = "; ".join(found.state.endings[stage].reasons)
-            print(f"  {printable(stage):<14} {outcome.value}{f': {printable(reasons)}' if reasons else ''}")
+        for stage in found.state.tries:
+            outcome = found.state.outcomes.get(stage)
+            reasons = "; ".join(found.state.endings[stage].reasons) if outcome else ""
+            told = outcome.value if outcome else "unfinished"
+            print(f"  {printable(stage):<14} {told}{f': {printable(reasons)}' if reasons else ''}")
     if found.summary:
         print("\nmetrics")
         for name, value in found.summary.items():
@@ -68,3 +74,9 @@ def _show(found: Run) -> None:
             ("  ARTIFACT", "BYTES", "FILE"),
             ((f"  {record.label}", str(record.bytes), record.filename) for record in records),
         )
+
+
+def _error(attempt: Mapping[str, Any]) -> str:
+    """What ended an attempt, and where its traceback is."""
+    error = attempt.get("error")
+    return f"{error['type']}: {error['message']} (logs/traceback.{attempt['attempt']}.txt)" if error else "-"

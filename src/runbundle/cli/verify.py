@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from runbundle.base.errors import InvalidValue
@@ -26,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
     """Verify each run against its seal, or its log where it has none."""
     if options.root_digest and len(options.runs) != 1:
         raise InvalidValue("--root-digest belongs to one run", hint="Verify one run at a time")
+    if options.root_digest and not re.fullmatch(r"[0-9a-fA-F]{64}", options.root_digest):
+        raise InvalidValue(f"--root-digest {options.root_digest!r} is no SHA-256", hint="Give its 64 hex digits")
     folders = [run_folder(options, wanted) for wanted in options.runs]
     with ProgressLine(sum(map(covered_bytes, folders)), "verifying") as line:
 

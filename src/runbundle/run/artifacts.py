@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,8 +58,10 @@ def declared_spec(session: Session, wanted: str | ArtifactSpec) -> ArtifactSpec:
     return spec
 
 
-def extra_spec(session: Session, name: str) -> tuple[ArtifactSpec, str]:
+def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, str]:
     """The spec and the path of an artifact that no contract declares, from its file name.
+
+    Bytes, and a file given by its path, are taken as they are under any extension but those of pickles.
 
     Raises:
         ContractError: the contract allows no extras. UnsupportedFormat: no format has that extension.
@@ -71,11 +74,13 @@ def extra_spec(session: Session, name: str) -> tuple[ArtifactSpec, str]:
             hint="Declare it as an ArtifactSpec, or set allow_extras",
             run=session.run_id,
         )
-    fmt = format_for_extension(Path(name).suffix)
+    ext = Path(name).suffix.lower()
+    is_file = isinstance(value, bytes | bytearray | memoryview | os.PathLike)
+    fmt = get_format("file") if is_file and ext else format_for_extension(ext)
     if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
         raise ContractError(f"The contract {contract.name} does not allow the format {fmt.name}", run=session.run_id)
     # an extra is known by its name as given, so suffix and ext only have to be well formed
-    spec = ArtifactSpec("extra", EXTRA_KIND, "extra", Path(name).suffix.lower(), fmt.name, None, Required.OPTIONAL)
+    spec = ArtifactSpec("extra", EXTRA_KIND, "extra", ext, fmt.name, None, Required.OPTIONAL)
     return spec, f"{session.layout.extras_folder}/{name}"
 
 
@@ -109,7 +114,7 @@ def write_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
     if not isinstance(name, str):
         raise InvalidType(f"save() takes a name as text, not {type(name).__name__}", run=session.run_id)
     with session.blamed(name):
-        spec, filename = extra_spec(session, name)
+        spec, filename = extra_spec(session, name, offer.value)
         return _write(session, spec, name, filename, offer)
 
 

@@ -19,6 +19,8 @@ def given_path(value: Any, *, what: str) -> Path:
         path = Path(os.path.expanduser(value))  # noqa: PTH111 - Path.expanduser raises for an unknown user
     except TypeError as error:
         raise InvalidType(f"{what} is a path, not {type(value).__name__}") from error
+    if str(value) == "":
+        raise InvalidName(f"{what} is empty", hint="Give a path; is a variable unset?")
     if "\0" in str(path):
         raise InvalidName(f"{what} {str(path)!r} holds a NUL", hint="Give another path")
     return path

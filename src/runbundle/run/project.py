@@ -130,7 +130,7 @@ class Project:
         )
 
     def _plan(self) -> Plan:
-        store = given_path(self.store, what="the store") if self.store else default_store()
+        store = default_store() if self.store is None else given_path(self.store, what="the store")
         with os_errors("Looking for the store", store):
             if store.exists() and not store.is_dir():
                 raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)

@@ -207,7 +207,7 @@ class RunIO:
 
         Args:
             name: a file name, or a relative path with ``/``, under the layout's folder for extras.
-            value: what the format takes.
+            value: what the format takes; bytes, or a ``Path`` of a file, are taken as they are under any extension.
             meta: free facts for the record.
             description: for people.
             replace: as ``write``.

@@ -20,6 +20,8 @@ from sample_runs import CONTRACT, FACT, LOG, MANIFEST, abandon, finished_run, pr
 
 Captured = pytest.CaptureFixture[str]
 
+COMPLETE = "complete, by its log (verify reads the files)"
+
 
 @pytest.fixture
 def run_dir(tmp_path: Path) -> Path:
@@ -143,7 +145,7 @@ def test_show_as_json_is_strict_also_with_numbers_that_are_none(capsys: Captured
 # --- check and verify -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("command", "word"), [("check", "complete"), ("verify", "intact")])
+@pytest.mark.parametrize(("command", "word"), [("check", COMPLETE), ("verify", "intact")])
 def test_a_good_run_is_good(capsys: Captured, run_dir: Path, command: str, word: str) -> None:
     assert call(capsys, command, run_dir) == (0, f"{run_dir.name}: {word}\n", "")
     code, told = call_json(capsys, command, run_dir)
@@ -201,7 +203,7 @@ def test_of_several_runs_one_that_is_bad_hides_no_other(
     code, out, err = call(capsys, command, other, run_dir)
     assert (code, out) == (
         1 if command == "check" else 4,
-        f"{run_dir.name}: {'complete' if command == 'check' else 'intact'}\n",
+        f"{run_dir.name}: {COMPLETE if command == 'check' else 'intact'}\n",
     )
     assert err.startswith("runbundle: ")
     _, told = call_json(capsys, command, other, run_dir)

@@ -22,6 +22,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Render and write."""
+    if options.out.suffix.lower() not in (".jpg", ".jpeg"):
+        raise rb.errors.InvalidValue(f"{options.out} is no name of a JPEG", hint="Give one that ends with .jpg")
+    taken = [str(place) for place in (options.out, options.truth) if place and place.exists()]
+    if taken:
+        raise rb.errors.InvalidValue(f"{taken[0]} is there already", hint="It was kept: give another name")
     scene = render(options.seed, family=options.family)
     try:
         options.out.write_bytes(encode_jpeg(scene))

@@ -134,6 +134,8 @@ def _demo(options: argparse.Namespace) -> int:
 
     if options.photos:
         raise rb.errors.InvalidValue("--demo measures a photo of its own", hint="Leave the photos out")
+    if options.pitch_mm is not None or options.grid or options.config:
+        raise rb.errors.InvalidValue("--demo knows its own grid", hint="Leave --pitch-mm, --grid and --config out")
     scene = render(options.seed)
     hint = scene.truth["hint"]
     config = MeasureConfig(pitch_mm=hint["pitch_mm"], grid=hint["grid_kind"])

@@ -52,7 +52,8 @@ def _page(context: Context, found: Verdict, checks: tuple[Check, ...]) -> str:
     """The verdict as a page that needs nothing but itself."""
     primary = context.run_io.primary_input or {}
     title = html.escape(f"{primary.get('filename', '').rpartition('/')[2]}: {found.status.value}")
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in found.reasons)
+    items = "".join(f"<li>{html.escape(reason)}</li>" for reason in found.reasons)
+    reasons = f"<ul>{items}</ul>" if items else "<p>Every check passed.</p>"
     rows = "".join(_table_row(check) for check in checks)
     settings = html.escape(", ".join(f"{k} = {v}" for k, v in plain(dataclasses.asdict(context.config)).items()))
     return f"""<!doctype html>
@@ -65,7 +66,7 @@ td, th {{ padding: .3rem .6rem; border-bottom: 1px solid #d0d7de; text-align: le
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }}
 </style></head><body>
 <h1>{title}</h1>
-<ul>{reasons}</ul>
+{reasons}
 <table><tr><th>check</th><th>value</th><th>warns at</th><th>fails at</th><th>verdict</th><th></th></tr>{rows}</table>
 <p>{settings}</p>
 </body></html>

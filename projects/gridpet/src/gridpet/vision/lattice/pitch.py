@@ -57,7 +57,9 @@ def settle_pitch(grid: LineGrid, views: Views, kind: GridKind | None, pitch_mm: 
     if kind is GridKind.MM or (is_paper and (pitch_mm is None or pitch_mm in MM_PITCHES)):
         return _on_paper(grid, views, kind, pitch_mm)
     if pitch_mm is None:
-        raise Declined("no pitch was given, and the pattern is not millimetre paper: give the distance of its lines")
+        raise Declined(
+            "no pitch was given, and the pattern is not millimetre paper: give the distance of its lines, --pitch-mm"
+        )
     if multiples != (1, 1):
         matrix = np.diag([1 / multiples[0], 1 / multiples[1], 1.0])
         grid = at_spacing(grid, views, matrix, 1.0)

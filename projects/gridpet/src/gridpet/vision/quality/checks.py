@@ -149,9 +149,9 @@ def verdict(checks: Iterable[Check], declined: Sequence[str] = ()) -> Verdict:
 
 def grid_missing(reasons: Sequence[str]) -> Check:
     """The check to report when no grid, or no geometry, could be found; ``reasons`` of the step that declined."""
-    advice = "show more of the printed grid, sharp and evenly lit, and check the kind and the pitch that were given"
-    told = "; ".join(reasons) or "no grid was found"
-    return Check("grid_found", 0.0, "", None, 1.0, Status.FAIL, f"{told}. To do: {advice}")
+    advice = "no grid was found: show more of it, sharp and evenly lit, and check the kind and the pitch given"
+    told = reasons[0] if reasons else advice  # the verdict names a reason once
+    return Check("grid_found", 0.0, "", None, 1.0, Status.FAIL, told)
 
 
 def grid_checks(points: GridPoints, geometry: Geometry, limits: Limits = DEFAULT_LIMITS) -> tuple[Check, ...]:

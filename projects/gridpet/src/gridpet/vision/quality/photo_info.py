@@ -6,7 +6,7 @@ import io
 import struct
 from typing import Any
 
-import cv2
+import PIL
 from PIL import (
     BmpImagePlugin,
     Image,
@@ -79,7 +79,7 @@ def read_photo_info(data: bytes) -> dict[str, Any]:
         "icc": _profile_name(image),
         "file_bytes": len(data),
         "format": image.format,
-        "decoder": f"opencv {cv2.__version__}",
+        "decoder": f"Pillow {PIL.__version__}",
     }
 
 

@@ -30,18 +30,26 @@ class Budget:
     Attributes:
         common: relative, of a length: scale, lens, pitch and height.
         edge_mm: standard uncertainty of the outline's position, towards out or in.
+        px_mm: size of a pixel at the object.
     """
 
     common: float
     edge_mm: float
+    px_mm: float
 
     def area(self, area_mm2: float, rim_mm: float) -> float:
         """Standard uncertainty of an area with outlines of length `rim_mm`, mm2."""
         return float(np.hypot(2.0 * self.common * area_mm2, rim_mm * self.edge_mm))
 
-    def length(self, length_mm: float) -> float:
-        """Standard uncertainty of a distance between two sides of the outline, mm."""
-        return float(np.hypot(self.common * length_mm, 2.0 * self.edge_mm))
+    def length(self, length_mm: float, shape_px: float) -> float:
+        """Standard uncertainty of a distance between two sides of the outline, mm.
+
+        Args:
+            length_mm: the distance.
+            shape_px: of the outline's extreme points: rounded corners, bumps where printed lines meet it.
+        """
+        edges = np.hypot(2.0 * self.edge_mm, shape_px * self.px_mm)
+        return float(np.hypot(self.common * length_mm, edges))
 
     def perimeter(self, perimeter_mm: float) -> float:
         """Standard uncertainty of the outline's length: a shift by e adds 2 pi e; ripples add 0.5 %."""
@@ -63,12 +71,12 @@ def budget_of(
     common = np.sqrt(geometry.scale_u_rel**2 + (geometry.lens_u_rel / 2.0) ** 2 + pitch_u_rel**2 + height_u_rel**2)
     contrast = _EDGE_PER_CONTRAST / max(outline.contrast, 0.5)
     edge = np.sqrt(_EDGE_PX**2 + (_EDGE_PER_BLUR * outline.blur_px) ** 2 + contrast**2)
-    return Budget(float(common), float(min(edge, _MOST_EDGE_PX)) * mm_per_px)
+    return Budget(float(common), float(min(edge, _MOST_EDGE_PX)) * mm_per_px, mm_per_px)
 
 
 def camera_distance_mm(geometry: Geometry) -> float | None:
     """Distance of the camera from the sheet's plane, mm, or None where the geometry does not tell it."""
-    value = geometry.details.get("distance_mm")
+    value = geometry.details.get("camera_height_mm_estimate")
     if isinstance(value, int | float) and np.isfinite(value) and value > 0:
         return float(value)
     return None
