@@ -112,7 +112,7 @@ def test_a_command_line_that_is_no_unicode_is_no_hindrance(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "call",
     [
-        lambda run: run.ingest("/tmp/a\0b/x"),  # noqa: S108
+        lambda run: run.ingest("/a\0b/x"),
         lambda run: run.ingest("/" + "x" * 300 + "/leaf.jpg"),
         lambda run: run.ingest("~nobody-here/leaf.jpg"),
         lambda run: run.ingest(5),
