@@ -107,7 +107,19 @@ def test_ls_shows_a_damaged_run_beside_the_others(capsys: Captured, run_dir: Pat
 def test_show_for_people(capsys: Captured, run_dir: Path) -> None:
     code, out, err = call(capsys, "show", run_dir)
     assert (code, err) == (0, "")
-    for words in ("completed, sealed", "input/source.bin", "sample 1", "prepare", "committed", "loss", "0.25", FACT):
+    manifest = rb.open_run(run_dir).manifest
+    assert f"finished     {manifest['finished_at_utc']}\n" in out
+    for words in (
+        "completed, sealed",
+        "no git",
+        "input/source.bin",
+        "sample 1",
+        "prepare",
+        "committed",
+        "loss",
+        "0.25",
+        FACT,
+    ):
         assert words in out
 
 

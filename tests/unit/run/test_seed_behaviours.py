@@ -153,6 +153,10 @@ def test_overwrite_replaces_and_the_manifest_follows(run: rb.RunIO, photo: Path)
     photo.write_bytes(b"another picture")
     assert run.ingest(photo, collision_policy=rb.CollisionPolicy.OVERWRITE).read_bytes() == b"another picture"
     assert manifest_of(run)["input_sha256"] == hashlib.sha256(b"another picture").hexdigest()
+    (intent,) = records_of(run, "intent")
+    first, second = records_of(run, "input")
+    assert intent["replaces"] == second["replaces"] == {"writer": "", "seq": first["seq"]}
+    assert intent["sha256"] == second["sha256"]
     run.finish()
     assert codes(rb.open_run(run.path).verify()) == []
 
@@ -211,6 +215,18 @@ def test_a_file_name_is_read_in_place_without_copy_or_hash(run: rb.RunIO, photo:
     run.write("measurement", {})
     assert (run.path / "measurement" / "there__measurement.json").is_file()
     run.finish()
+    assert codes(rb.open_run(run.path).verify()) == []
+
+
+def test_a_file_read_in_place_is_hashed_when_it_is_ingested_again(run: rb.RunIO, photo: Path) -> None:
+    """`RESUME: ... treat as already ingested`: and then its origin and hash are known."""
+    (run.path / "input" / "leaf.png").write_bytes(photo.read_bytes())
+    run.read_input("leaf.png")
+    run.ingest(photo, collision_policy="resume")
+    manifest = manifest_of(run)
+    assert manifest["input_original_path"] == str(photo)
+    assert manifest["input_sha256"] == hashlib.sha256(photo.read_bytes()).hexdigest()
+    assert len(records_of(run, "intent")) == len(manifest["inputs"]) == 1
     assert codes(rb.open_run(run.path).verify()) == []
 
 
