@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runbundle.engine.batch import BatchReport, Done, batch
     from runbundle.engine.pipeline import Pipeline, StageContext
     from runbundle.run.ingest import CollisionPolicy
-    from runbundle.run.project import Project, start
+    from runbundle.run.project import Project, join, start
     from runbundle.run.run import Run, open_run
     from runbundle.run.runio import RunIO
 
@@ -58,6 +58,7 @@ __all__ = [
     "__version__",
     "batch",
     "errors",
+    "join",
     "open_run",
     "report_error",
     "run_command",
@@ -84,6 +85,7 @@ _HOMES = {
     "StageContext": "engine.pipeline",
     "StageSpec": "contract.spec",
     "batch": "engine.batch",
+    "join": "run.project",
     "open_run": "run.run",
     "report_error": "cli.exits",
     "run_command": "cli.exits",

@@ -17,7 +17,9 @@ Digest = NewType("Digest", str)
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TOKEN = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?\Z", re.IGNORECASE)
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?\Z", re.IGNORECASE)
+_NOT_ON_WINDOWS = frozenset(':*?"<>|')
+_INVISIBLE = ("Cf", "Zl", "Zp")  # zero-width and bidi characters, line and paragraph separators
 _MAX_BYTES = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,17 +43,41 @@ def random_text(clock: Clock, count: int) -> str:
 
 
 def check_component(name: str, *, what: str) -> str:
-    """One path component that stays where it is put, on every file system.
+    """One path component that stays where it is put, and that a seal and a log can name (docs/format.md, I2).
+
+    This is for names that come with a file, as an input's, which is kept as it is: it may hold ``:`` or a zero-width
+    character, and then not every disk can hold the run. Names that a program chooses pass ``check_portable``.
 
     Raises:
         InvalidName: empty, ``.``, ``..``, with a separator, control character or lone surrogate, over 255
-            bytes, a Windows device name, or with a trailing dot or space.
+            bytes, a Windows device name, with a trailing dot or space, or that of a temporary file.
     """
-    reason = _component_fault(name)
+    return _refuse(name, _component_fault(name), what)
+
+
+def check_portable(name: str, *, what: str) -> str:
+    """A component as ``check_component``, and one that every disk can hold and every reader can tell from others.
+
+    Raises:
+        InvalidName: what ``check_component`` refuses, one of ``: * ? " < > |``, or a character that cannot be seen
+            (Unicode categories Cf, Zl and Zp: zero-width, bidirectional and separator characters).
+    """
+    return _refuse(name, _component_fault(name) or _portable_fault(name), what)
+
+
+def _refuse(name: str, reason: str, what: str) -> str:
     if reason:
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:60]}..."
         raise InvalidName(f"{what} {shown!r} {reason}", hint="Give one plain file name")
     return name
+
+
+def _portable_fault(name: str) -> str:
+    if not _NOT_ON_WINDOWS.isdisjoint(name):
+        return 'holds one of : * ? " < > |, which Windows refuses'
+    if any(unicodedata.category(char) in _INVISIBLE for char in name):
+        return "holds a character that cannot be seen"
+    return ""
 
 
 def _component_fault(name: str) -> str:

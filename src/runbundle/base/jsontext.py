@@ -99,14 +99,16 @@ def _refuse_scalar(value: Any, place: str) -> None:
 
 
 def parse(data: bytes | str, *, what: str = "the file") -> Any:
-    """Strict JSON: no duplicate keys, no NaN literals, no lone surrogates, valid UTF-8.
+    """Strict JSON: no duplicate keys, no NaN literals, no number beyond floats, no lone surrogates, valid UTF-8.
+
+    Integers come back whole, however large; so do floats, by their shortest spelling, and -0.0.
 
     Raises:
         DecodeError: what is wrong, and where.
     """
     try:
         text = str(data.encode() if isinstance(data, str) else data, "utf-8")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         raise DecodeError(f"{what} is not strict JSON: {error}", hint="It was damaged or written by hand") from error
     if "\\ud" in text or "\\uD" in text:
@@ -118,7 +120,7 @@ def _refuse_surrogates(value: Any, what: str) -> None:
     try:
         refuse_non_json(value, what)
     except InvalidValue as error:
-        raise DecodeError(f"{what} is not strict JSON: {error.what}") from error
+        raise DecodeError(f"{what} is not strict JSON: {error.what[:200]}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -126,12 +128,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice!r} stands twice")
+        raise ValueError(f"the key {twice[:80]!r} stands twice")
     return found
+
+
+def _finite(spelt: str) -> float:
+    number = float(spelt)
+    if number - number != 0:  # infinite: 1e999, say
+        raise ValueError(f"{spelt[:80]} is too large for a number")
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+# made once: json.loads would make one for every line of a log
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 def spell_number(value: float) -> float | str:

@@ -1,25 +1,30 @@
 """Whole files or none: a file is written beside its place, hashed as it passes, and then named.
 
-This is the only module that creates, renames or syncs files. The order of steps, and what a crash between
-them leaves, is in docs/format.md (I3, I4, I12, I19): a leftover is always a ``.tmp-`` file, never half a result.
+This is the only module that creates, renames or syncs files, next to ``journal``, which appends. The order of steps,
+and what a crash between them leaves, is in docs/format.md (I3, I4, I12, I19): a leftover is always a ``.tmp-`` file,
+never half a result.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 from runbundle.base.errors import AlreadyExistsError, RunbundleError, UnavailableError
 from runbundle.base.ids import Digest
 
 TEMPORARY_PREFIX = ".tmp-"
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 22
+_OVERLAP_BYTES = 1 << 18  # a shorter piece is hashed sooner than it is handed to another thread
 
 Buffer = bytes | bytearray | memoryview
 
@@ -42,6 +47,15 @@ class Written:
     sha256: Digest
 
 
+def refused(doing: str, path: str | Path, error: OSError) -> NoReturn:
+    """Raise the library's own error for a refusal of the operating system."""
+    raise UnavailableError(
+        f"{doing} failed: {error.strerror or error}",
+        hint="What was there before is unchanged. Check space and permissions, then try again",
+        path=path,
+    ) from error
+
+
 @contextmanager
 def os_errors(doing: str, path: str | Path) -> Iterator[None]:
     """Turn the operating system's refusals into the library's own error, which names the file."""
@@ -50,11 +64,32 @@ def os_errors(doing: str, path: str | Path) -> Iterator[None]:
     except RunbundleError:
         raise
     except OSError as error:
-        raise UnavailableError(
-            f"{doing} failed: {error.strerror or error}",
-            hint="What was there before is unchanged. Check space and permissions, then try again",
-            path=path,
-        ) from error
+        refused(doing, path, error)
+
+
+class _Process:
+    """What a process has one of: the beginning of its temporary names, and threads that hash beside the writing."""
+
+    def __init__(self) -> None:
+        self.names = map(f"{TEMPORARY_PREFIX}{os.urandom(6).hex()}-{{}}".format, itertools.count())
+        self._hashers: ThreadPoolExecutor | None = None
+
+    @property
+    def hashers(self) -> ThreadPoolExecutor:
+        if self._hashers is None:
+            self._hashers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="runbundle-hash")
+        return self._hashers
+
+
+_process = _Process()
+
+
+def _begin_anew() -> None:
+    global _process  # noqa: PLW0603 - in a forked child, threads and names are the parent's
+    _process = _Process()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Staged:
@@ -63,22 +98,31 @@ class Staged:
     Use as a context manager: write, ``seal``, then ``create`` or ``replace``.
     """
 
-    def __init__(self, place: Path) -> None:
-        self.place = place
+    def __init__(self, place: str | Path) -> None:
+        self.place = str(place)
         self._hash = hashlib.sha256()
         self._size = 0
-        self._temporary = f"{place.parent}/{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
-        with os_errors("Opening a temporary file", self._temporary):
-            self._fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self.temporary = f"{self.place.rpartition('/')[0]}/{next(_process.names)}"
+        try:
+            self._fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            refused("Opening a temporary file", self.place, error)
 
     def write(self, data: Buffer, /) -> int:
-        """Write and hash all of ``data``."""
+        """Write all of ``data``, and hash it, a long piece in another thread."""
         view = memoryview(data).cast("B")
-        self._hash.update(view)
-        with os_errors("Writing", self.place):
-            written = 0
-            while written < len(view):
-                written += os.write(self._fd, view[written:])
+        hashing = None
+        if len(view) < _OVERLAP_BYTES:
+            self._hash.update(view)
+        else:
+            hashing = _process.hashers.submit(self._hash.update, view)
+        try:
+            write_all(self._fd, view)
+        except OSError as error:
+            refused("Writing", self.place, error)
+        finally:
+            if hashing is not None:
+                hashing.result()
         self._size += len(view)
         return len(view)
 
@@ -86,11 +130,13 @@ class Staged:
         """Nothing is kept back."""
 
     def seal(self, *, sync: bool = False) -> Written:
-        """Close the file, after an fsync if asked, and tell what it holds."""
-        with os_errors("Closing", self.place):
+        """Close the file, made safe from a power cut if asked, and tell what it holds."""
+        try:
             if sync:
-                os.fsync(self._fd)
+                sync_fd(self._fd)
             self._close()
+        except OSError as error:
+            refused("Closing", self.place, error)
         return Written(self._size, Digest(self._hash.hexdigest()))
 
     def create(self) -> None:
@@ -100,19 +146,20 @@ class Staged:
             AlreadyExistsError: the name is taken; what is there is kept.
         """
         try:
-            os.link(self._temporary, self.place)
+            os.link(self.temporary, self.place)
         except FileExistsError as error:
-            raise AlreadyExistsError(
-                f"{self.place.name} exists already", hint="It was kept", path=self.place
-            ) from error
+            name = self.place.rpartition("/")[2]
+            raise AlreadyExistsError(f"{name} exists already", hint="It was kept", path=self.place) from error
         except OSError as error:
-            with os_errors("Naming the file", self.place):
-                raise error from None
+            refused("Naming the file", self.place, error)
 
     def replace(self) -> None:
         """Give the file its name at once, in the place of what may be there."""
-        with os_errors("Replacing", self.place):
-            os.replace(self._temporary, self.place)
+        try:
+            os.replace(self.temporary, self.place)
+        except OSError as error:
+            refused("Replacing", self.place, error)
+        self.temporary = ""
 
     def _close(self) -> None:
         if self._fd >= 0:
@@ -128,28 +175,45 @@ class Staged:
         # the error on its way out, if any, says more than these
         with suppress(OSError):
             self._close()
-        with suppress(OSError):
-            os.unlink(self._temporary)
+        if self.temporary:
+            with suppress(OSError):
+                os.unlink(self.temporary)
 
 
-def create_file(place: Path, data: Buffer, *, sync: bool = False) -> Written:
+def write_all(fd: int, data: Buffer) -> None:
+    """Write until all is written; the operating system may take a part at a time."""
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, memoryview(data)[written:])
+
+
+def create_file(place: str | Path, data: Buffer) -> Written:
     """Create a whole file that must not exist yet.
-
-    With ``sync`` neither its bytes nor its name can be lost to a power cut once this returns.
 
     Raises:
         AlreadyExistsError: the name is taken; what is there is kept.
     """
     with Staged(place) as staged:
         staged.write(data)
-        written = staged.seal(sync=sync)
+        written = staged.seal()
         staged.create()
-    if sync:
-        sync_folder(place.parent)
     return written
 
 
-def replace_file(place: Path, data: Buffer, *, sync: bool = False) -> Written:
+def create_unseen(place: str | Path, data: Buffer) -> Written:
+    """Create a file in a folder that no reader sees before it is renamed: no need to name it only when it is whole."""
+    try:
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            write_all(fd, data)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        refused("Creating", place, error)
+    return Written(len(data), Digest(hashlib.sha256(data).hexdigest()))
+
+
+def replace_file(place: str | Path, data: Buffer, *, sync: bool = False) -> Written:
     """Replace a file, or create it: at every instant the old or the new is there, whole.
 
     With ``sync`` neither its bytes nor its name can be lost to a power cut once this returns.
@@ -159,7 +223,7 @@ def replace_file(place: Path, data: Buffer, *, sync: bool = False) -> Written:
         written = staged.seal(sync=sync)
         staged.replace()
     if sync:
-        sync_folder(place.parent)
+        sync_folder(staged.place.rpartition("/")[0])
     return written
 
 
@@ -170,11 +234,23 @@ def copy_into(source: Path, sink: Sink) -> None:
             sink.write(chunk)
 
 
-def hash_file(path: Path) -> Written:
+def hash_file(path: str | Path) -> Written:
     """Length and SHA-256 of a file, read in pieces."""
-    with os_errors("Reading", path), open(path, "rb", buffering=0) as stream:
-        digest = hashlib.file_digest(stream, "sha256")
-        return Written(stream.tell(), Digest(digest.hexdigest()))
+    digest, size = hashlib.sha256(), 0
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while chunk := os.read(fd, _READ_BYTES):
+                digest.update(chunk)
+                size += len(chunk)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        refused("Reading", path, error)
+    return Written(size, Digest(digest.hexdigest()))
+
+
+_READ_BYTES = 1 << 18  # stays in a core's cache between reading and hashing
 
 
 def make_folder(folder: Path) -> None:
@@ -190,20 +266,38 @@ def move(source: Path, target: Path) -> None:
         os.rename(source, target)
 
 
-def sync_file(path: Path) -> None:
+def sync_file(path: str | Path) -> None:
     """Make a file's bytes survive a power cut."""
     _sync(path, os.O_RDONLY)
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: str | Path) -> None:
     """Make the names in a folder survive a power cut."""
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
-def _sync(path: Path, flags: int) -> None:
-    with os_errors("Syncing", path):
+def stir_folder(path: str | Path) -> None:
+    """Make and remove a name in a folder: what a sync of it writes next is new, not what a failed one left."""
+    name = f"{path}/{next(_process.names)}"
+    with os_errors("Making a temporary file", path):
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        os.unlink(name)
+
+
+def _sync(path: str | Path, flags: int) -> None:
+    try:
         fd = os.open(path, flags | os.O_CLOEXEC)
         try:
-            os.fsync(fd)
+            sync_fd(fd)
         finally:
             os.close(fd)
+    except OSError as error:
+        refused("Syncing", path, error)
+
+
+def sync_fd(fd: int) -> None:
+    """Make what an open file holds survive a power cut; on macOS past the drive's own cache."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(fd)

@@ -4,48 +4,100 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
-from runbundle.base.errors import InvalidName
-from runbundle.base.ids import check_component
+from runbundle.base.errors import InvalidName, UnavailableError
+from runbundle.base.ids import check_component, check_portable
 from runbundle.io.atomic import os_errors
 
 
 def check_relative(path: str, *, what: str = "path") -> str:
-    """A relative path of plain components, with ``/``.
+    """A relative path of portable components, with ``/``: a name that a program chose.
 
     Raises:
-        InvalidName: absolute, empty, with ``..``, a backslash, a control character, or a name some disk refuses.
+        InvalidName: absolute, empty, with ``..``, a backslash, a control character, or a name some disk refuses
+            (``check_portable``).
     """
+    return _check_parts(path, check_portable, what)
+
+
+def check_confined(path: str, *, what: str = "path") -> str:
+    """A relative path that stays inside, of names as they came: an input's, an array's, or one that a log holds.
+
+    Raises:
+        InvalidName: as ``check_relative``, but for what only some disks refuse (``check_component``).
+    """
+    return _check_parts(path, check_component, what)
+
+
+def _check_parts(path: str, check: Callable[..., str], what: str) -> str:
     if not isinstance(path, str):
         raise InvalidName(f"{what} {path!r} is not text", hint="Give a relative path as text, with /")
+    shown = path if len(path) <= 80 else f"{path[:60]}..."
     for part in path.split("/"):
-        check_component(part, what=f"{what} {path!r}: the part")
+        check(part, what=f"{what} {shown!r}: the part")
     return path
 
 
 def inside(root: Path, relative: str, *, what: str = "path") -> Path:
-    """``root/relative``, where no folder on the way, nor the place itself, is a symbolic link.
+    """``root/relative``: a file, a folder or nothing yet, and no symbolic link there or on the way.
+
+    What stands there is looked at now: who may change the folder meanwhile is not kept from anything.
 
     Raises:
-        InvalidName: the path leaves ``root``, by its spelling or through a link.
+        InvalidName: the path leaves ``root``, by its spelling or through a link, or a pipe, socket or device stands
+            there, of which reading might never end.
     """
-    check_relative(relative, what=what)
+    check_confined(relative, what=what)
     place = str(root)
     for part in relative.split("/"):
         place = f"{place}/{part}"
-        if is_link(place):
+        kind = _kind(place)
+        if kind == stat.S_IFLNK:
             raise InvalidName(f"{what} {relative!r} goes through a symbolic link", hint="Remove the link", path=place)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR, 0):
+            raise InvalidName(f"{what} {relative!r} is a pipe, socket or device", hint="Remove it", path=place)
     return Path(place)
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file; a pipe or device that stands in its place is never waited for.
+
+    Links are followed: use ``inside`` first where they must not be.
+
+    Raises:
+        FileNotFoundError: nothing is there. UnavailableError: it is no regular file, or cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        with os_errors("Reading", path):
+            raise error from None
+    try:
+        with os_errors("Reading", path):
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise UnavailableError("Reading failed: no regular file is there", hint="Remove it", path=path)
+            with open(fd, "rb", closefd=False) as stream:
+                return stream.read()
+    finally:
+        os.close(fd)
 
 
 def is_link(path: str | Path) -> bool:
     """Whether a symbolic link stands at ``path`` itself."""
+    return _kind(path) == stat.S_IFLNK
+
+
+def _kind(path: str | Path) -> int:
+    """The type of what stands at ``path`` itself; 0 for nothing."""
     with os_errors("Looking at the file", path):
         try:
-            return stat.S_ISLNK(os.lstat(path).st_mode)
+            return stat.S_IFMT(os.lstat(path).st_mode)
         except (FileNotFoundError, NotADirectoryError):
-            return False
+            return 0
 
 
 def files_below(root: Path) -> dict[str, os.DirEntry[str]]:

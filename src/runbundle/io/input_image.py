@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from runbundle.base.errors import DecodeError
+from runbundle.io.formats._picture_sizes import jpeg_size, png_size
 from runbundle.io.formats.base import need
 
 if TYPE_CHECKING:
@@ -27,23 +28,30 @@ _TURNS = {
     8: "ROTATE_90",
 }
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+# what cameras, phones, scanners and screenshots give. Pillow knows more, and for EPS would start Ghostscript
+_KINDS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "GIF", "BMP", "DIB", "PPM", "JPEG2000", "AVIF", "HEIF")
 
 
 def decode_bgr(data: bytes) -> np.ndarray[Any, Any]:
     """The picture as it is meant to be seen: EXIF orientation applied, uint8, shape (H, W, 3), BGR.
 
-    16-bit and grey pictures, RGBA (the colours, without regard to alpha) and CMYK are converted.
+    16-bit and grey pictures, RGBA (the colours, without regard to alpha) and CMYK are converted. JPEG, PNG, TIFF,
+    WebP, GIF, BMP, PPM, JPEG 2000 and, where Pillow has them, AVIF and HEIF are read; no other program is started.
 
     Raises:
-        DecodeError: not a picture, truncated, or absurdly large.
+        DecodeError: not a picture of these kinds, truncated, larger than its bytes can hold, or absurdly large.
     """
     numpy, image = need("numpy", "images"), need("PIL.Image", "images")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata that Pillow skips; for bombs its error is the limit
-            with image.open(io.BytesIO(data)) as opened:
+            image.init()
+            kinds = [kind for kind in _KINDS if kind in image.OPEN]
+            with image.open(io.BytesIO(data), formats=kinds) as opened:
                 if opened.format in ("JPEG", "MPO"):
-                    _refuse_endless(data)
+                    jpeg_size(data)
+                elif opened.format == "PNG":
+                    png_size(data)
                 opened.load()
                 upright = _upright(image, opened)
                 pixels: np.ndarray[Any, Any] = numpy.ascontiguousarray(_rgb(numpy, upright)[:, :, ::-1])
@@ -52,16 +60,6 @@ def decode_bgr(data: bytes) -> np.ndarray[Any, Any]:
         raise DecodeError(f"The picture is not readable: {error}", hint="Check the file or take it again") from error
     except image.DecompressionBombError as error:
         raise DecodeError(f"The picture is too large: {error}", hint="Scale it down first") from error
-
-
-def _refuse_endless(jpeg: bytes) -> None:
-    """A JPEG whose rest was lost and filled with zeros has no end marker, and would decode as a half-grey picture."""
-    at = 2
-    while jpeg[at : at + 1] == b"\xff" and jpeg[at + 1 : at + 2] != b"\xda":  # over the segments to the first scan
-        is_fill = jpeg[at + 1 : at + 2] == b"\xff"
-        at += 1 if is_fill else 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
-    if jpeg.find(b"\xff\xd9", at) < 0:
-        raise ValueError("the JPEG ends before its picture does")
 
 
 def _upright(image: Any, picture: Any) -> Any:
@@ -80,4 +78,4 @@ def _rgb(np: Any, picture: Any) -> Any:
         return np.repeat(grey[:, :, None], 3, axis=2)
     if picture.mode == "F":
         raise ValueError("floating-point pixels have no known range")
-    return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Append-only JSON Lines, each line chained to the one before by its SHA-256 (docs/format.md, section 3).
+"""Append-only JSON Lines, each line chained to the one before by its digest (docs/format.md, section 3).
 
 A journal has one writer process, which holds an exclusive lock on it for its life; a forked child lets go
 of it. Any thread of the writer may append. Reading needs no lock and sees every line that was acknowledged.
@@ -10,26 +10,58 @@ import fcntl
 import hashlib
 import os
 import threading
+import time
 import weakref
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, Self
 
 from runbundle.base import jsontext
 from runbundle.base.errors import (
     AlreadyExistsError,
+    CorruptError,
     DecodeError,
     LogCorrupt,
     RunBusy,
     RunClosed,
     UnavailableError,
 )
-from runbundle.io.atomic import os_errors
+from runbundle.io.atomic import Staged, copy_into, make_folder, os_errors, refused, sync_fd, sync_folder, write_all
+from runbundle.io.jsonbytes import checked_line, line
 
-FIRST_LINK = "0" * 64
+_BLOCK_BYTES = 1 << 20
+_LOCK_PATIENCE_S = 0.5  # a reader that probes whether a writer lives holds the lock for an instant
 
 _open_journals: weakref.WeakSet[Journal]
+
+
+Link = str | int
+
+
+class Chain(NamedTuple):
+    """How a line says what the line before was.
+
+    Attributes:
+        field: the name of the field. first: what the first line says.
+        of: the digest of a line, with its newline.
+    """
+
+    field: str
+    first: Link
+    of: Callable[[bytes], Link]
+
+
+SHA256 = Chain("prev_sha256", "0" * 64, lambda raw: hashlib.sha256(raw).hexdigest())
+CRC32 = Chain("prev_crc32", 0, zlib.crc32)
+FIRST_LINK = SHA256.first
+
+Parse = Callable[[bytes], Any]
+
+
+def _strictly(raw: bytes) -> Any:
+    return jsontext.parse(raw, what="the line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,122 +79,177 @@ class Damage:
     reason: str
 
 
+@dataclass(slots=True)
+class Scan:
+    """A walk over the records of a journal, a line at a time; what it met stands here when it has ended.
+
+    A scan can be walked again later: it goes on after the last whole line, with what was appended since.
+
+    Attributes:
+        path, chain: which journal. parse: how a line is read; it raises ``DecodeError`` or ``ValueError``.
+        seq: how many whole lines were read. good_bytes: their length. link: what the next line would carry.
+        torn_bytes: length of an unfinished last line, which no writer acknowledged.
+        damage: the first bad line before the end, or None.
+    """
+
+    path: Path
+    chain: Chain = SHA256
+    parse: Parse = _strictly
+    seq: int = 0
+    good_bytes: int = 0
+    link: Link = ""
+    torn_bytes: int = 0
+    damage: Damage | None = None
+
+    def __post_init__(self) -> None:
+        self.link = self.link or self.chain.first
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """The records up to the first damage.
+
+        Raises:
+            UnavailableError: the file cannot be read.
+        """
+        self.torn_bytes = 0
+        if self.damage is not None:
+            return
+        with os_errors("Reading", self.path), open(self.path, "rb", buffering=_BLOCK_BYTES) as stream:
+            stream.seek(self.good_bytes)
+            for raw in stream:
+                if not raw.endswith(b"\n"):
+                    self.torn_bytes = len(raw)
+                    return
+                record = self._checked(raw)
+                if isinstance(record, str):
+                    self.damage = Damage(self.seq + 1, self.good_bytes, record)
+                    return
+                self.seq += 1
+                self.good_bytes += len(raw)
+                self.link = self.chain.of(raw)
+                yield record
+
+    def _checked(self, raw: bytes) -> Mapping[str, Any] | str:
+        """The record of a line, or what is wrong with it."""
+        try:
+            record = self.parse(raw)
+        except DecodeError as error:
+            return error.what
+        except ValueError as error:
+            return str(error)
+        if not isinstance(record, dict) or not isinstance(record.get("record"), str):
+            return "the line is no record"
+        if record.get("seq") != self.seq:
+            return f"seq is {record.get('seq')!r} where {self.seq} is due"
+        if record.get(self.chain.field) != self.link:
+            return "the line does not follow from the line before"
+        return record
+
+    def run_through(self) -> Scan:
+        """Walk to the end and keep no record."""
+        for _ in self:
+            pass
+        return self
+
+    def require_intact(self) -> None:
+        """Go on only if no damage was met.
+
+        Raises:
+            LogCorrupt: a line before the end is damaged.
+        """
+        if self.damage:
+            raise LogCorrupt(
+                f"Line {self.damage.line} of {self.path.name} is damaged: {self.damage.reason}",
+                hint="Look at what `runbundle verify` says",
+                path=self.path,
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """What a journal holds up to its first damage.
 
     Attributes:
         records: the records, in order.
-        good_bytes: length of the lines that are whole and chained.
-        torn_bytes: length of an unfinished last line, which no writer acknowledged.
-        damage: the first bad line before the end, or None.
-        last_link: the SHA-256 that the next line would carry.
+        good_bytes, torn_bytes, damage: as in ``Scan``. last_link: what the next line would carry.
     """
 
     records: tuple[Mapping[str, Any], ...]
     good_bytes: int
     torn_bytes: int
     damage: Damage | None
-    last_link: str
+    last_link: Link
 
 
-def read_journal(path: Path) -> Content:
+def read_journal(path: Path, chain: Chain = SHA256) -> Content:
     """Read and check a journal; damage is told in the result, not raised.
 
     Raises:
         UnavailableError: the file cannot be read.
     """
-    with os_errors("Reading", path):
-        data = path.read_bytes()
-    records: list[Mapping[str, Any]] = []
-    link, offset = FIRST_LINK, 0
-    damage = None
-    while (end := data.find(b"\n", offset) + 1) > 0:
-        raw = data[offset:end]
-        record = _checked(raw, len(records), link)
-        if isinstance(record, str):
-            damage = Damage(len(records) + 1, offset, record)
-            break
-        records.append(record)
-        link = hashlib.sha256(raw).hexdigest()
-        offset = end
-    torn = len(data) - offset if damage is None else 0
-    return Content(tuple(records), offset, torn, damage, link)
+    scan = Scan(path, chain)
+    records = tuple(scan)
+    return Content(records, scan.good_bytes, scan.torn_bytes, scan.damage, scan.link)
 
 
-def read_intact(path: Path) -> Content:
+def read_intact(path: Path, chain: Chain = SHA256) -> Content:
     """``read_journal``, for those who cannot go on with damage.
 
     Raises:
         LogCorrupt: a line before the end is damaged.
     """
-    content = read_journal(path)
-    if content.damage:
-        raise LogCorrupt(
-            f"Line {content.damage.line} of {path.name} is damaged: {content.damage.reason}",
-            hint="Look at what `runbundle verify` says",
-            path=path,
-        )
-    return content
+    scan = Scan(path, chain)
+    records = tuple(scan)
+    scan.require_intact()
+    return Content(records, scan.good_bytes, scan.torn_bytes, None, scan.link)
 
 
-def _checked(raw: bytes, seq: int, link: str) -> Mapping[str, Any] | str:
-    """The record of a line, or what is wrong with it."""
-    try:
-        record = jsontext.parse(raw, what="the line")
-    except DecodeError as error:
-        return error.what
-    if not isinstance(record, dict) or not isinstance(record.get("record"), str):
-        return "the line is no record"
-    if record.get("seq") != seq:
-        return f"seq is {record.get('seq')!r} where {seq} is due"
-    if record.get("prev_sha256") != link:
-        return "the line does not follow from the line before"
-    return record
-
-
-class _End(NamedTuple):
-    """Where a journal ends: one value, which an interrupt finds as it was or as it will be."""
-
-    seq: int
-    link: str
-    size: int
+End = tuple[int, Link, int]  # one value, which an interrupt finds as it was or as it will be
 
 
 class Journal:
-    """The writing end of a journal. Make one with ``create`` or ``reopen``."""
+    """The writing end of a journal. Make one with ``create`` or ``reopen``.
 
-    def __init__(self, path: Path, fd: int, end: _End) -> None:
+    Attributes:
+        path: the file.
+        is_synced: whether all that was appended is safe from a power cut.
+        lock: held while a line is appended.
+        fd: the open file, -1 once it is closed.
+        end: what the next line carries, ``seq`` and link, and where it begins.
+    """
+
+    def __init__(self, path: Path, fd: int, end: End, chain: Chain) -> None:
         self.path = path
-        self._fd = fd
-        self._end = end
-        self._lock = threading.Lock()
+        self.is_synced = False
+        self.fd = fd
+        self.end = end
+        self._chain = chain
+        self.lock = threading.Lock()
+        self._has_failed = False
         _open_journals.add(self)
 
     @classmethod
-    def create(cls, path: Path) -> Journal:
+    def create(cls, path: Path, chain: Chain = SHA256) -> Self:
         """Start a journal that must not exist yet, and lock it.
 
         Raises:
             AlreadyExistsError: a file of that name is there.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             fd = os.open(path, flags, 0o666)
         except FileExistsError as error:
             raise AlreadyExistsError(f"{path.name} exists already", hint="It was kept", path=path) from error
         except OSError as error:
-            with os_errors("Creating the log", path):
-                raise error from None
+            refused("Creating the log", path, error)
         try:
             _lock(fd, path)
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, _End(0, FIRST_LINK, 0))
+        return cls(path, fd, (0, chain.first, 0), chain)
 
     @classmethod
-    def reopen(cls, path: Path) -> Journal:
+    def reopen(cls, path: Path, chain: Chain = SHA256) -> Self:
         """Go on with the journal of a dead writer; a torn last line, never acknowledged, is cut off.
 
         Raises:
@@ -170,84 +257,149 @@ class Journal:
             LogCorrupt: it is damaged before its end.
         """
         with os_errors("Opening the log", path):
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         try:
             _lock(fd, path)
-            content = read_intact(path)
-            if content.torn_bytes:
+            scan = Scan(path, chain).run_through()
+            scan.require_intact()
+            if scan.torn_bytes:
                 with os_errors("Cutting a torn line", path):
-                    os.ftruncate(fd, content.good_bytes)
+                    os.ftruncate(fd, scan.good_bytes)
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, _End(len(content.records), content.last_link, content.good_bytes))
+        return cls(path, fd, (scan.seq, scan.link, scan.good_bytes), chain)
 
-    def append(self, record: Mapping[str, Any]) -> int:
+    @property
+    def seq(self) -> int:
+        """How many lines there are."""
+        return self.end[0]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process may append."""
+        return self.fd >= 0
+
+    def append(self, record: Mapping[str, Any], *, sync: bool = False, is_checked: bool = False) -> int:
         """Append one record and return its ``seq``. When this returns, a kill of the process loses nothing.
+
+        With ``sync`` a power cut loses nothing either, and a record that cannot be made safe is taken back. A record that
+        is known to be JSON (``is_checked``) is taken as it is.
 
         Raises:
             InvalidType, InvalidValue: something in the record is not JSON.
             RunClosed: the journal was closed, or is another process's.
             UnavailableError: the disk refused; no part of the record stays.
         """
-        with self._lock:
-            self._require_open()
-            end = self._end
-            data = jsontext.line({**record, "seq": end.seq, "prev_sha256": end.link})
-            after = _End(end.seq + 1, hashlib.sha256(data).hexdigest(), end.size + len(data))
-            try:
-                self._write(data)
-                self._end = after
-            except BaseException:  # Ctrl-C as well: the next line must follow from the last one that was said
-                self._take_back()
-                raise
-            return end.seq
+        with self.lock:
+            seq, link, _ = self.end
+            full = {**record, "seq": seq, self._chain.field: link}
+            self.put(checked_line(full) if is_checked else line(full), sync)
+            return seq
 
-    def _write(self, data: bytes) -> None:
-        written = 0
-        with os_errors("Appending to the log", self.path):
-            while written < len(data):
-                written += os.write(self._fd, data[written:])
-
-    def _require_open(self) -> None:
-        if self._fd < 0:
-            raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
-
-    def _take_back(self) -> None:
-        """Cut what a failed append left; if even that fails, say no more in this log."""
+    def put(self, data: bytes, sync: bool = False) -> None:  # noqa: FBT001, FBT002 - as its quicker sister
+        """Append a line that carries ``link`` and ``seq``, for one who holds ``lock``; otherwise as ``append``."""
+        if self.fd < 0 or (sync and self._has_failed):
+            self._make_ready()
+        self.is_synced = False
         try:
-            os.ftruncate(self._fd, self._end.size)
-        except OSError as error:
+            self.put_rest(data, 0, sync=sync)
+        except BaseException as error:  # noqa: BLE001 - it is raised again; Ctrl-C as well: the next line must follow from the last one that was said
+            self.take_back(error)
+
+    def put_rest(self, data: bytes, written: int, *, sync: bool = False) -> None:
+        """Write what the operating system did not take of a line at once."""
+        write_all(self.fd, memoryview(data)[written:])
+        if sync:
+            self._sync()
+        self.end = (self.end[0] + 1, self._chain.of(data), self.end[2] + len(data))
+
+    def take_back(self, error: BaseException) -> NoReturn:
+        """Cut what a failed append left, and raise why it failed; if even that fails, say no more in this log."""
+        if self.fd < 0:
+            raise error
+        try:
+            os.ftruncate(self.fd, self.end[2])
+        except OSError as worse:
             self._close()
             raise UnavailableError(
-                f"{self.path.name} ends in an unfinished line and cannot be cut: {error.strerror}",
+                f"{self.path.name} ends in an unfinished line and cannot be cut: {worse.strerror}",
                 hint="Resume the run when the disk is well again",
                 path=self.path,
             ) from error
+        if isinstance(error, OSError):
+            refused("Appending to the log", self.path, error)
+        raise error
+
+    def _make_ready(self) -> None:
+        """Before a line that does not just follow: is the log open, and does no failed sync leave it in doubt?"""
+        if self.fd < 0:
+            raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
+        self._write_anew()
 
     def sync(self) -> None:
         """When this returns, a power cut loses nothing that was appended before.
 
+        What a failed sync left in doubt is not synced again, but written anew.
+
         Raises:
             RunClosed: as ``append``. UnavailableError: the disk refused.
         """
-        with self._lock, os_errors("Syncing the log", self.path):
-            self._require_open()
-            os.fsync(self._fd)
+        with self.lock:
+            if self.fd < 0:
+                raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
+            if self.is_synced:
+                return
+            with os_errors("Syncing the log", self.path):
+                if self._has_failed:
+                    self._write_anew()
+                self._sync()
+
+    def _sync(self) -> None:
+        try:
+            sync_fd(self.fd)
+        except OSError:
+            self._has_failed = True
+            raise
+        self.is_synced = True
+
+    def _write_anew(self) -> None:
+        """Go on in a new file of the same lines, under the same name and lock."""
+        seq, link, size = self.end
+        with Staged(self.path) as staged:
+            copy_into(self.path, staged)
+            staged.seal(sync=True)
+            fd = os.open(staged.temporary, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                _lock(fd, self.path)
+                scan = Scan(Path(staged.temporary), self._chain).run_through()
+                if (scan.seq, scan.link, scan.good_bytes, scan.torn_bytes) != (seq, link, size, 0):
+                    raise CorruptError(
+                        f"{self.path.name} lost lines when a sync of it failed",
+                        hint="Resume the run when the disk is well again",
+                        path=self.path,
+                    )
+                staged.replace()
+            finally:
+                if _is_at(fd, self.path):
+                    fd, self.fd = self.fd, fd
+                os.close(fd)
+        sync_folder(self.path.parent)
+        self._has_failed = False
 
     def close(self) -> None:
         """Let go of the journal and its lock; again does nothing."""
-        with self._lock:
+        with self.lock:
             self._close()
 
     def _close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
             os.close(fd)
 
     def forget(self) -> None:
         """In a forked child: let go of the parent's journal, whatever state its lock is in."""
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._close()
 
 
@@ -263,13 +415,62 @@ os.register_at_fork(after_in_child=_forget_all)
 
 
 def _lock(fd: int, path: Path) -> None:
-    with os_errors("Locking the log", path):
+    """Take the writer's lock. Who probes it lets go at once, so a refusal counts only if it stays.
+
+    Raises:
+        RunBusy: another writer holds it.
+    """
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunBusy(
-                f"{path.name} is held by another writer", hint="Wait until it has ended", path=path
-            ) from error
+            if time.monotonic() > deadline:
+                raise RunBusy(
+                    f"{path.name} is held by another writer", hint="Wait until it has ended", path=path
+                ) from error
+            time.sleep(0.005)
+        except OSError as error:
+            refused("Locking the log", path, error)
+        else:
+            return
+
+
+def cut_journal(path: Path, chain: Chain, offset: int, *, keep: Path | None) -> None:
+    """Cut a journal whose writer is dead; what is cut off is kept in another file first, if one is named.
+
+    Raises:
+        RunBusy: its writer lives. CorruptError: what stays is not whole.
+    """
+    with os_errors("Cutting the log", path):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        _lock(fd, path)
+        if keep is not None:
+            make_folder(keep.parent)
+            with os_errors("Reading", path), Staged(keep) as staged:
+                os.lseek(fd, offset, os.SEEK_SET)
+                while block := os.read(fd, _BLOCK_BYTES):
+                    staged.write(block)
+                staged.seal(sync=True)
+                staged.replace()
+            sync_folder(keep.parent)
+        with os_errors("Cutting the log", path):
+            os.ftruncate(fd, offset)
+            sync_fd(fd)
+        scan = Scan(path, chain).run_through()
+        if scan.good_bytes != offset or scan.damage:
+            raise CorruptError(f"{path.name} is not whole where it was cut", hint="Repair it again", path=path)
+    finally:
+        os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    """Whether an open file is the one that bears the name."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except OSError:
+        return False
 
 
 def has_writer(path: Path) -> bool:

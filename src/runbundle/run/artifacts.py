@@ -6,14 +6,18 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import orjson
 
 from runbundle.base import jsontext
 from runbundle.base.errors import (
     AlreadyExistsError,
     ArtifactExists,
     ArtifactNotFound,
+    ConflictError,
     ContractError,
     InvalidInputError,
     InvalidType,
@@ -26,9 +30,10 @@ from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
 from runbundle.io.confine import check_relative, inside
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
+from runbundle.io.jsonbytes import line
 from runbundle.run.given import given_name
 from runbundle.run.seal import check_digest
-from runbundle.run.session import Durability, Session
+from runbundle.run.session import Session
 from runbundle.run.state import RunState
 
 EXTRA_KIND = "extra"
@@ -79,9 +84,13 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
     fmt = get_format("file") if is_file and ext else format_for_extension(ext)
     if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
         raise ContractError(f"The contract {contract.name} does not allow the format {fmt.name}", run=session.run_id)
+    return _extra_spec(ext, fmt.name), f"{session.layout.extras_folder}/{name}"
+
+
+@cache
+def _extra_spec(ext: str, format_name: str) -> ArtifactSpec:
     # an extra is known by its name as given, so suffix and ext only have to be well formed
-    spec = ArtifactSpec("extra", EXTRA_KIND, "extra", ext, fmt.name, None, Required.OPTIONAL)
-    return spec, f"{session.layout.extras_folder}/{name}"
+    return ArtifactSpec("extra", EXTRA_KIND, "extra", ext, format_name, None, Required.OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,24 +165,29 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         replaces = earlier.pointer if earlier else None
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
         written = _put(session, place, encoded, target, replaces)
-        record = ArtifactRecord(
-            ts_utc=session.now(),
-            artifact_id=artifact_id,
-            variant=offer.variant,
-            stage=spec.stage or session.stage,
-            attempt=session.attempt,
-            kind=spec.kind,
-            format=fmt.name,
-            filename=filename,
-            content_type=fmt.content_type,
-            bytes=written.size,
-            sha256=written.sha256,
-            description=description,
-            meta=meta,
-            replaces=replaces,
-        )
-        pointer = _say_or_undo(session, record, place, is_new=earlier is None)
-    return session.state.records[pointer]
+        fields = {
+            "ts_utc": session.now(),
+            "artifact_id": artifact_id,
+            "variant": offer.variant,
+            "stage": spec.stage or session.stage,
+            "attempt": session.attempt,
+            "kind": spec.kind,
+            "format": fmt.name,
+            "filename": filename,
+            "content_type": fmt.content_type,
+            "bytes": written.size,
+            "sha256": written.sha256,
+            "description": description,
+            "meta": meta,
+        }
+        try:
+            if replaces is None:
+                session.remember(place, written.sha256)
+            return session.say_artifact(fields, replaces)
+        except BaseException:
+            if replaces is None:
+                session.undo(place)
+            raise
 
 
 def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str, Any], str]:
@@ -184,8 +198,11 @@ def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str,
     description = spec.description if offer.description is None else offer.description
     if not isinstance(description, str):
         raise InvalidType(f"The description is text, not {type(description).__name__}")
-    jsontext.refuse_non_json(meta, "meta")
-    jsontext.refuse_non_json(description, "the description")
+    if meta:
+        jsontext.refuse_non_json(meta, "meta")
+        meta = orjson.loads(line(meta))  # what readers will see is what we go on with
+    if description is not spec.description:
+        jsontext.refuse_non_json(description, "the description")
     return meta, description
 
 
@@ -204,31 +221,18 @@ def _put(
     """Bring the bytes to their place: new by exclusive creation, or as an announced replacement."""
     with Staged(place) as staged:
         encoded.write(staged)
-        written = staged.seal(sync=session.durability is Durability.POWER)
         if replaces is not None:
-            digest = {"sha256": written.sha256, "bytes": written.size}
-            session.say("intent", **target, **digest, replaces=replaces.to_json())
-            staged.replace()
-        else:
-            try:
-                staged.create()
-            except AlreadyExistsError as error:
-                raise ArtifactExists(
-                    f"A file {target['filename']} is there already",
-                    hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
-                    path=place,
-                ) from error
+            return session.replace(staged, target, replaces)
+        written = staged.seal(sync=session.is_power)
+        try:
+            staged.create()
+        except AlreadyExistsError as error:
+            raise ArtifactExists(
+                f"A file {target['filename']} is there already",
+                hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
+                path=place,
+            ) from error
     return written
-
-
-def _say_or_undo(session: Session, record: ArtifactRecord, place: Path, *, is_new: bool) -> Pointer:
-    try:
-        session.remember(place)
-        return session.say("artifact", **record.to_json())
-    except BaseException:
-        if is_new:
-            session.undo(place)
-        raise
 
 
 @contextmanager
@@ -268,6 +272,12 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str)
         raise ContractError(
             f"{earlier.label} was written as {earlier.filename}, and would be replaced by {filename}",
             hint="A replacement has the name of what it replaces: give the same spec",
+        )
+    pointer = earlier.pointer
+    if pointer is not None and pointer.writer != session.writer and earlier.attempt == session.attempt:
+        raise ConflictError(
+            f"{earlier.label} was written by another process, and it alone may replace it",
+            hint="Write it under another name",
         )
     if earlier.stage is not None and session.state.is_passed(earlier.stage):
         raise StageError(

@@ -7,9 +7,9 @@ from pathlib import Path
 from runbundle.base.findings import Finding, Report
 from runbundle.contract.check import check_records
 from runbundle.run.finish import COMPLETED
+from runbundle.run.follow import load_state
 from runbundle.run.manifest import RUNNING, read_manifest
-from runbundle.run.reopen import read_contract
-from runbundle.run.state import load_state
+from runbundle.run.settings import read_contract
 from runbundle.run.status import shown_status
 
 

@@ -11,23 +11,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runbundle.base import jsontext
 from runbundle.base.clock import Clock, timestamp
-from runbundle.base.errors import LogCorrupt, RunExists
+from runbundle.base.errors import RunExists
 from runbundle.base.ids import random_text, uuid7
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.contract.layout import STANDARD, Layout
-from runbundle.io.atomic import create_file, make_folder, os_errors, replace_file
-from runbundle.io.formats import yaml
+from runbundle.contract.record import Pointer
+from runbundle.io.atomic import create_unseen, make_folder, os_errors
 from runbundle.io.journal import Journal
+from runbundle.io.jsonbytes import pretty
 from runbundle.run import provenance
+from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
-from runbundle.run.manifest import MANIFEST
+from runbundle.run.manifest import MANIFEST, project_manifest
 from runbundle.run.session import Durability, Session
-from runbundle.run.state import load_state
+from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, config_bytes
+from runbundle.run.state import RunState
 
-CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
 NEW_PREFIX = ".new-"
 _CLASHES = 20
 
@@ -66,37 +67,38 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
         RunExists: ``run_id`` was given and is taken (an id of our own gets four more characters instead), or a run
             lies where the project's folder would be.
     """
-    moment = plan.clock.now()
+    moment, code = plan.clock.now(), plan.code
     for above in plan.place_of("-").parents:
-        if (above / MANIFEST).exists():
+        if os.path.lexists(f"{above}/{MANIFEST}"):
             raise RunExists(
                 f"{above.name} is a run, and a run holds no other", hint="Name the project otherwise", path=above
             )
-    wanted = run_id or plan.layout.new_run_id(moment, plan.code.short, plan.clock)
+    wanted = run_id or plan.layout.new_run_id(moment, code.short, plan.clock)
     name = wanted
     for _ in range(_CLASHES):
-        session = _build(plan, config, name, moment)
-        if session is not None:
-            return session
+        if not os.path.lexists(plan.place_of(name)):  # only saves the building: the renaming decides
+            session = _build(plan, config, name, moment, code)
+            if session is not None:
+                return session
         if run_id is not None:
             break
         name = f"{wanted}-{random_text(plan.clock, 4)}"
     raise RunExists(f"A run {name} is there already", hint="Give another id", run=name, path=plan.place_of(name))
 
 
-def _build(plan: Plan, config: Mapping[str, Any], name: str, moment: datetime) -> Session | None:
+def _build(
+    plan: Plan, config: Mapping[str, Any], name: str, moment: datetime, code: provenance.GitState
+) -> Session | None:
     """A new run of that name, or None where the name is taken."""
     place, uuid = plan.place_of(name), uuid7(plan.clock)
     folder = place.parent / f"{NEW_PREFIX}{uuid}"
-    make_folder(folder)
     log: Journal | None = None
     try:
         with os_errors("Creating the run", place):
+            _make_new(folder)
             log = Journal.create(folder / log_name(CREATOR))
             identity = {"run_id": name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
-            _fill(plan, folder, log, config, identity)
-            session = open_session(folder, log, plan.contract, config, clock=plan.clock, durability=plan.durability)
-            session.rewrite_manifest()
+            state = _fill(plan, folder, log, config, identity, code)
             is_ours = _rename_new(folder, place)
     except BaseException:
         _give_up(folder, log)
@@ -104,8 +106,17 @@ def _build(plan: Plan, config: Mapping[str, Any], name: str, moment: datetime) -
     if not is_ours:
         _give_up(folder, log)
         return None
-    _settle(session, place, plan.store)
+    log.path = place / log_name(CREATOR)
+    session = open_session(place, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
+    _settle(session, plan)
     return session
+
+
+def _make_new(folder: Path) -> None:
+    try:
+        os.mkdir(folder)  # noqa: PTH102 - the usual case in one call
+    except FileNotFoundError:
+        make_folder(folder)
 
 
 def _give_up(folder: Path, log: Journal | None) -> None:
@@ -114,17 +125,28 @@ def _give_up(folder: Path, log: Journal | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)  # a leftover is invisible: its name begins with .new-
 
 
-def _fill(plan: Plan, folder: Path, log: Journal, config: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-    """Everything that a run has from its first moment on, but for the manifest."""
-    digests = write_config(folder, config)
-    digests["contract_sha256"] = None
+def _fill(
+    plan: Plan,
+    folder: Path,
+    log: Journal,
+    config: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    code: provenance.GitState,
+) -> RunState:
+    """Everything that a run has from its first moment on; returns what its log says."""
+    data = config_bytes(config)
+    digests: dict[str, str | None] = {
+        "config_sha256": create_unseen(f"{folder}/{CONFIG}", data).sha256,
+        "config_resolved_sha256": create_unseen(f"{folder}/{CONFIG_RESOLVED}", data).sha256,
+        "contract_sha256": None,
+    }
     contract = None
     if plan.contract is not None:
-        written = create_file(folder / CONTRACT, jsontext.pretty(to_mapping(plan.contract)))
+        written = create_unseen(f"{folder}/{CONTRACT}", pretty(to_mapping(plan.contract)))
         digests["contract_sha256"] = written.sha256
         contract = {"name": plan.contract.name, "version": plan.contract.version, "sha256": written.sha256}
     for relative in plan.layout.precreate:
-        make_folder(folder / relative)
+        os.makedirs(f"{folder}/{relative}", exist_ok=True)  # noqa: PTH103 - a path's mkdir takes twice as long
     run = {
         **identity,
         "project_name": plan.project_name,
@@ -134,19 +156,16 @@ def _fill(plan: Plan, folder: Path, log: Journal, config: Mapping[str, Any], ide
         "requires": [],
         "facts": dict(plan.facts),
     }
-    now = timestamp(plan.clock.now())
+    now, host = timestamp(plan.clock.now()), provenance.host()
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}
-    log.append({"record": "header", "ts_utc": now, "host": provenance.host(), **header})
-    log.append({"record": "attempt", "ts_utc": now, **attempt_start(1, plan.code, digests)})
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> dict[str, str | None]:
-    """Write the two configuration files; returns their digests as attempts record them."""
-    data = yaml.dump(dict(config))
-    return {
-        "config_sha256": replace_file(folder / CONFIG, data).sha256,
-        "config_resolved_sha256": replace_file(folder / CONFIG_RESOLVED, data).sha256,
-    }
+    state = RunState()
+    for record in (
+        {"record": "header", "ts_utc": now, "host": host, **header},
+        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, digests)},
+    ):
+        state.apply(record, Pointer(CREATOR, log.append(record)))
+    create_unseen(f"{folder}/{MANIFEST}", pretty(project_manifest(state, config), what="the manifest"))
+    return state
 
 
 def attempt_start(number: int, code: provenance.GitState, digests: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,17 +187,15 @@ def attempt_start(number: int, code: provenance.GitState, digests: Mapping[str, 
 def open_session(
     run_dir: Path,
     log: Journal,
+    state: RunState,
     contract: Contract | None,
     config: Mapping[str, Any],
     *,
     clock: Clock,
     durability: Durability,
 ) -> Session:
-    """The session of the creator's log, with all that the log says so far."""
-    state = load_state(log.path.parent)
-    if state.header is None or not state.starts:
-        raise LogCorrupt("The log has no header or no attempt", hint="`runbundle verify` tells more", path=log.path)
-    run: Mapping[str, Any] = state.header["run"]
+    """The session of the creator's log, with all that the logs say so far."""
+    run: Mapping[str, Any] = state.header["run"] if state.header else {}
     return Session(
         run_dir=run_dir,
         run_id=run["run_id"],
@@ -192,6 +209,7 @@ def open_session(
         config=config,
         clock=clock,
         durability=durability,
+        rejoin=rejoin,
     )
 
 
@@ -200,7 +218,7 @@ def _rename_new(folder: Path, place: Path) -> bool:
     if os.path.lexists(place):
         return False
     try:
-        folder.rename(place)
+        os.rename(folder, place)  # noqa: PTH104 - as the rest of this step
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             return False
@@ -208,11 +226,19 @@ def _rename_new(folder: Path, place: Path) -> bool:
     return True
 
 
-def _settle(session: Session, place: Path, store: Path) -> None:
-    """The session goes on under the run's name; all that was made is yet to be synced."""
-    session.run_dir = place
-    session.log.path = place / log_name(CREATOR)
-    session.unsynced_files = {path for path in place.iterdir() if path.is_file()}
-    session.unsynced_folders = {place, *(folder for folder in place.parents if store in (folder, *folder.parents))}
-    if session.durability is Durability.POWER:
+def _settle(session: Session, plan: Plan) -> None:
+    """All that was made is yet to be synced: the files, their folders, and the folders down from the store."""
+    place, store = session.run_dir, plan.store
+    names = [MANIFEST, CONFIG, CONFIG_RESOLVED, *([CONTRACT] if plan.contract else [])]
+    for name in names:
+        session.unsynced.remember(f"{place}/{name}")
+    for relative in plan.layout.precreate:
+        session.folders.add(relative)
+        session.unsynced.remember_folder(f"{place}/{relative}")
+    for folder in place.parents:
+        session.unsynced.remember_folder(folder)
+        if folder == store:
+            break
+    session.unsynced.remember_folder(store.parent)
+    if session.is_power:
         session.sync()

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import time
 import traceback
+import warnings
+from pathlib import Path
 
-from runbundle.base import jsontext
 from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError, StageError
 from runbundle.contract.check import check_records
-from runbundle.io.atomic import os_errors, replace_file
-from runbundle.io.confine import files_below, inside
-from runbundle.run.lines import METRICS_STEM
-from runbundle.run.metrics import METRICS_FILE, MetricLog, metrics_document, read_points
+from runbundle.io.atomic import Staged
+from runbundle.io.confine import files_below, inside, is_link
+from runbundle.io.journal import Journal, has_writer
+from runbundle.io.jsonbytes import pretty
+from runbundle.run.follow import log_paths
+from runbundle.run.join import run_lock
+from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, log_name
+from runbundle.run.metrics import METRICS_FILE, MetricLog
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
+from runbundle.run.series import metrics_document
 from runbundle.run.session import Session
-from runbundle.run.state import log_paths
+from runbundle.run.state import RunState
 
 COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
+PATIENCE_S = 30.0
+_POLL_S = 0.02
+_JOINING_S = 5.0  # a joiner holds the folder for as long as it takes to read the log
 
 
-def finish(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> str:
-    """End the attempt with ``status`` and seal the run; returns the root digest.
+def finish(
+    session: Session, metrics: MetricLog, status: str, error: BaseException | None, patience_s: float = PATIENCE_S
+) -> str | None:
+    """End the attempt with ``status`` and seal the run; returns the root digest, None if a writer stayed.
 
     A run that is to complete and lacks what its contract requires is sealed as failed, and then this raises.
 
@@ -32,21 +46,66 @@ def finish(session: Session, metrics: MetricLog, status: str, error: BaseExcepti
     with session.blamed():
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
-        if status == COMPLETED:
-            sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
-            error = _fault(session)
-            status = FAILED if error else COMPLETED
-        root_digest = _end(session, metrics, status, error)
+        with run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
+            staying = _wait_for_others(session, patience_s)
+            if status == COMPLETED:
+                sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
+                error = _fault(session)
+                status = FAILED if error else COMPLETED
+            _end(session, metrics, status, error)
+            root_digest = (
+                None if staying else write_seal(session.run_dir, recorded_digests(session.run_dir, session.state))
+            )
+        session.close()
+        if staying:
+            warnings.warn(
+                f"The run {session.run_id} is {status} and not sealed: {', '.join(staying)} still write into it. "
+                "When they have ended, `runbundle repair` seals it",
+                stacklevel=3,
+            )
         if isinstance(error, RunbundleError) and error.code in (ContractUnmet.code, CorruptError.code):
             raise error
         return root_digest
 
 
+def leave(session: Session) -> None:
+    """End one's part in a run that one joined: all of it becomes safe, and who finishes the run need not wait."""
+    session.require_open()
+    with session.blamed():
+        session.flush()
+        session.close()
+
+
+def _wait_for_others(session: Session, patience_s: float) -> list[str]:
+    """Wait for the writers that joined; returns who stayed. What a dead one left of a line is cut off."""
+    deadline = time.monotonic() + patience_s
+    staying = []
+    for writer, path in log_paths(session.run_dir).items():
+        if writer == CREATOR:
+            continue
+        while has_writer(path) and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        if has_writer(path):
+            staying.append(_who(session, writer))
+            continue
+        for log in (path, path.with_name(log_name(writer, METRICS_STEM))):
+            if log.exists():
+                Journal.reopen(log, chain_of(log.name)).close()
+    session.refresh()
+    return staying
+
+
+def _who(session: Session, writer: str) -> str:
+    session.refresh()
+    host = session.state.writers.get(writer, {})
+    return f"the writer {writer} (process {host.get('pid')} on {host.get('name')})"
+
+
 def _fault(session: Session) -> RunbundleError | None:
     """Why the run cannot be completed, if it cannot."""
     for record in session.state.in_force.values():
-        place = session.run_dir / record.filename
-        if not place.is_file() or place.stat().st_size != record.bytes:
+        place = f"{session.run_dir}/{record.filename}"
+        if not os.path.isfile(place) or os.stat(place).st_size != record.bytes:  # noqa: PTH113, PTH116 - one a record
             return CorruptError(
                 f"The file of {record.label} is gone or cut since it was written",
                 hint="Something else changes the run folder",
@@ -67,44 +126,53 @@ def _fault(session: Session) -> RunbundleError | None:
     return ContractUnmet(f"The run does not meet its contract: {'; '.join(faults)}", hint="It was sealed as failed")
 
 
-def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> str:
+def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> None:
+    """All that was written becomes safe, then the end is said, then the manifest follows: each safe before the next."""
     if error is not None:
         _keep_traceback(session, error)
-    if log_paths(session.run_dir, METRICS_STEM):
-        document = metrics_document(read_points(session.run_dir))
-        replace_file(session.run_dir / METRICS_FILE, jsontext.pretty(document, what="the metrics"))
-        session.remember(session.run_dir / METRICS_FILE)
-    said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
-    session.say("attempt", event="end", attempt=session.attempt, status=status, error=said)
-    session.rewrite_manifest()
+    if metrics.has_points:
+        _put(session, METRICS_FILE, pretty(metrics_document(metrics.columns()), what="the metrics"))
     if session.text_log is not None:
         session.text_log.close()
     _remember_logs(session)
-    session.sync()
-    root_digest = write_seal(session.run_dir, recorded_digests(session))
-    session.is_finished = True
-    session.log.close()
-    if metrics.journal is not None:
-        metrics.journal.close()
-    return root_digest
+    session.sync_files()
+    if session.attempt not in session.state.ends:  # else the disk refused one of the steps below, the last time
+        said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
+        ending = {"event": "end", "attempt": session.attempt, "status": status, "error": said}
+        session.say("attempt", **ending, points=session.safe_points)
+    session.log.sync()
+    session.rewrite_manifest()
+    session.sync_files()
 
 
-def recorded_digests(session: Session) -> dict[str, str]:
+def _put(session: Session, relative: str, data: bytes) -> None:
+    with Staged(f"{session.run_dir}/{relative}") as staged:
+        staged.write(data)
+        session.put_in_place(staged)
+
+
+def recorded_digests(run_dir: Path, state: RunState) -> dict[str, str]:
     """The digests that the log holds, by path: of files in force, and of those set aside."""
-    told = [*session.state.files(), *session.state.moved_files(session.run_dir)]
+    told = [*state.files(), *state.moved_files(run_dir)]
     return {path: next(iter(allowed)) for path, _, allowed in told if len(allowed) == 1}
 
 
 def _remember_logs(session: Session) -> None:
-    """What others wrote into the run by hand, such as text logs, is made safe as well."""
-    with os_errors("Listing", session.run_dir):
-        for relative, entry in files_below(session.run_dir).items():
-            if relative.startswith("logs/") and entry.is_file(follow_symlinks=False):
-                session.remember(session.run_dir / relative)
+    """What others wrote into the run, such as text logs by hand and the logs of other writers, is made safe as well."""
+    others = [path for stem in (LOG_STEM, METRICS_STEM) for path in log_paths(session.run_dir, stem).values()]
+    own = {log_name(session.writer), log_name(session.writer, METRICS_STEM)}
+    for path in others:
+        if path.name not in own:
+            session.remember(path)
+    folder = session.run_dir / "logs"
+    if folder.is_dir() and not is_link(folder):
+        for relative, entry in files_below(folder).items():
+            if entry.is_file(follow_symlinks=False):
+                session.remember(folder / relative)
 
 
 def _keep_traceback(session: Session, error: BaseException) -> None:
     text = "".join(traceback.format_exception(error))
-    place = inside(session.run_dir, f"logs/traceback.{session.attempt}.txt")
+    inside(session.run_dir, f"logs/traceback.{session.attempt}.txt")
     session.folder("logs")
-    replace_file(place, text.encode("utf-8", "backslashreplace"))
+    _put(session, f"logs/traceback.{session.attempt}.txt", text.encode("utf-8", "backslashreplace"))

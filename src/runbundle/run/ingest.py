@@ -21,7 +21,7 @@ from runbundle.io.confine import inside
 from runbundle.run.given import given_path
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import check_digest
-from runbundle.run.session import Durability, Session
+from runbundle.run.session import Session
 
 
 class CollisionPolicy(StrEnum):
@@ -42,6 +42,7 @@ def ingest(session: Session, source: str | Path, policy: CollisionPolicy | str) 
     """Copy a file into the run; see ``RunIO.ingest``."""
     session.require_open()
     with session.blamed():
+        session.require_creator("An input")
         policy = _policy(policy)
         path = given_path(source, what="the input")
         if not path.is_absolute():
@@ -82,14 +83,16 @@ def _take(session: Session, source: Path, name: str, policy: CollisionPolicy) ->
     is_new = not os.path.lexists(place)
     with Staged(place) as staged:
         copy_into(source, staged)
-        written = staged.seal(sync=session.durability is Durability.POWER)
         if is_new:
+            written = staged.seal(sync=session.is_power)
             staged.create()
+        elif pointer is not None:
+            written = session.replace(staged, _target(session, relative), pointer)
         else:
-            _announce(session, relative, written, pointer)
-            staged.replace()
+            written = session.put_in_place(staged)
     try:
-        session.remember(place)
+        if is_new:
+            session.remember(place, written.sha256)
         _record(session, relative, written, source, policy, pointer)
     except BaseException:
         if is_new:
@@ -113,11 +116,8 @@ def _recorded(session: Session, relative: str) -> tuple[Pointer | None, Mapping[
     return None, None
 
 
-def _announce(session: Session, relative: str, written: Written, pointer: Pointer | None) -> None:
-    if pointer is not None:
-        target = {"artifact_id": _input_id(session), "variant": None, "filename": relative}
-        digest = {"sha256": written.sha256, "bytes": written.size}
-        session.say("intent", **target, **digest, replaces=pointer.to_json())
+def _target(session: Session, relative: str) -> dict[str, str | None]:
+    return {"artifact_id": _input_id(session), "variant": None, "filename": relative}
 
 
 def _go_on(
@@ -132,7 +132,8 @@ def _go_on(
         )
     if known is None or known["sha256"] != there.sha256:
         relative = f"{INPUT_FOLDER}/{place.name}"
-        _announce(session, relative, there, pointer)
+        if pointer is not None:
+            session.announce(_target(session, relative), there, pointer)
         _record(session, relative, there, source, CollisionPolicy.RESUME, pointer)
 
 

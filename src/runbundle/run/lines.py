@@ -6,19 +6,23 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from runbundle.base.errors import LogCorrupt, UnsupportedVersion
 from runbundle.contract.record import Pointer
+from runbundle.io.journal import CRC32, SHA256, Chain, Scan
 
-FORMAT_VERSION = 0
+FORMAT_VERSION = 1
 LOG_FORMAT = "runbundle-log"
 CREATOR = ""
 LOG_STEM = "artifacts"
 METRICS_STEM = "metrics"
 
 Record = Mapping[str, Any]
-_LOG_NAME = re.compile(r"(?:artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
+_LOG_NAME = re.compile(r"(artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
 
 
 def log_name(writer: str, stem: str = LOG_STEM) -> str:
@@ -34,7 +38,18 @@ def is_log(path: str) -> bool:
 def log_writer(name: str) -> str:
     """Whose log it is, by its name."""
     match = _LOG_NAME.fullmatch(name)
-    return (match and match[1]) or CREATOR
+    return (match and match[2]) or CREATOR
+
+
+def chain_of(name: str) -> Chain:
+    """How the lines of a log are chained, by its name: facts by SHA-256, points by CRC-32."""
+    return CRC32 if name.startswith(METRICS_STEM) else SHA256
+
+
+def scan_of(path: Path) -> Scan:
+    """A walk over a log, or a journal of points."""
+    chain = chain_of(path.name)
+    return Scan(path, chain, orjson.loads) if chain is CRC32 else Scan(path, chain)
 
 
 def check_line(record: Record, pointer: Pointer) -> None:
@@ -67,14 +82,14 @@ def _check_fields(record: Record, pointer: Pointer) -> None:
     if (kind == "header") is not (pointer.seq == 0):
         raise ValueError("a header is the first line, and no other")
     wanted = _FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, frozenset())
-    lacking = sorted((wanted | {"ts_utc"}) - record.keys())
+    lacking = sorted((wanted | {"ts_ms" if kind == "point" else "ts_utc"}) - record.keys())
     if lacking:
         raise ValueError(f"it lacks {', '.join(lacking)}")
     if kind == "header":
         _check_header(record, pointer)
     places = [record["filename"]] if kind in ("input", "intent", "artifact") else []
-    if kind == "stage" and record["event"] == "set_aside":
-        places = [move[end] for move in record["moved"] for end in ("from", "to")]
+    if kind == "quarantine" or (kind == "stage" and record["event"] == "set_aside"):
+        places = [move[end] for move in record["moved"] for end in ("from", "to") if move[end] is not None]
     if not all(map(is_path, places)):
         raise ValueError(f"{places} are not paths in a run")
     if "bytes" in wanted and not isinstance(record["bytes"], int | None):
@@ -112,6 +127,8 @@ _FIELDS = {
         "artifact": "artifact_id variant stage attempt kind format filename content_type bytes sha256 description "
         "meta replaces",
         "commit": "stage try attempt outcome reasons",
+        "flush": "attempt",
+        "quarantine": "attempt moved reason",
         "note": "text data",
         "point": "attempt step values",
         "summary": "attempt values",

@@ -12,7 +12,7 @@ from runbundle.io.atomic import os_errors
 from runbundle.run.state import RunState
 
 MANIFEST = "run_manifest.json"
-SCHEMA_VERSION = 0
+SCHEMA_VERSION = 1
 RUNNING = "running"
 INTERRUPTED = "interrupted"
 UNKNOWN = "unknown"

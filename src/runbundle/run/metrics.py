@@ -1,112 +1,262 @@
-"""Metrics: an append-only journal of points, and the summary of a run (docs/format.md, section 4)."""
+"""Metrics as they are logged: an append-only journal of points, and the summary of a run (docs/format.md, section 4.1).
+
+A point costs little more than the bare loop that writes it (benchmarks/speed.py): a plain dict of finite numbers goes
+one short way, everything else goes the careful one, and what ``metrics.json`` will say is gathered a batch at a time.
+"""
 
 from __future__ import annotations
 
-import math
 import operator
+import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from runbundle.base.errors import InvalidType, InvalidValue
-from runbundle.base.jsontext import read_number, spell_number
-from runbundle.contract.record import Pointer
-from runbundle.io.atomic import os_errors
+from runbundle.base.jsontext import read_number, refuse_non_json, spell_number
 from runbundle.io.confine import inside
-from runbundle.io.journal import Journal, read_intact
+from runbundle.io.journal import CRC32
+from runbundle.io.points import PointJournal
 from runbundle.run import provenance
-from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, METRICS_STEM, check_line, log_name
+from runbundle.run.lines import FORMAT_VERSION, LOG_FORMAT, METRICS_STEM, log_name
+from runbundle.run.series import INLINE_POINTS, Columns, read_columns
 from runbundle.run.session import Session
-from runbundle.run.state import log_paths
 
-INLINE_POINTS = 10_000
 METRICS_FILE = "metrics.json"
+_BATCH = 512
+_MOST_GROUPS = 2000
+_MIN, _MAX = -(2**63), 2**63 - 1
+_PLAIN = (float, int)
 
 
-class Series(NamedTuple):
-    """The points of one metric, by step.
+class _Group:
+    """Points that were logged with the same names, until they are gathered.
 
     Attributes:
-        steps: the steps, ascending.
-        values: the values; non-finite ones are floats.
+        names: the names. pick: takes their values out of a mapping, in order. size: how many there are.
+        steps, rows: the points. next_step: what a step that is left out will be.
+        peers: the groups that share a name with this one, itself among them.
     """
 
-    steps: list[int]
-    values: list[float]
+    __slots__ = ("names", "next_step", "peers", "pick", "rows", "size", "steps")
+
+    def __init__(self, names: tuple[str, ...], next_step: int) -> None:
+        self.names = names
+        self.size = len(names)
+        self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = (
+            operator.itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
+        )
+        self.next_step = next_step
+        self.steps: list[int] = []
+        self.rows: list[tuple[float, ...]] = []
+        self.peers = [self]
 
 
-@dataclass(slots=True)
 class MetricLog:
-    """The writing end of a run's metrics. The journal is made with the first point."""
+    """The writing end of a run's metrics. The journal is made with the first point. Threads may share it."""
 
-    session: Session
-    journal: Journal | None = None
-    next_step: dict[str, int] = field(default_factory=dict)
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._journal: PointJournal | None = None
+        self._nanoseconds = session.clock.nanoseconds
+        self._is_power = session.is_power
+        self._attempt = session.attempt
+        self._begin()
 
-    def log(self, values: Mapping[str, Any], step: int | None) -> None:
-        """Append a point; see ``RunIO.log``."""
-        self.session.require_open()
-        with self.session.blamed():
+    def _begin(self) -> None:
+        self._groups: dict[tuple[str, ...], _Group] = {}
+        self._by_name: dict[str, list[_Group]] = {}
+        self._last: _Group | None = None
+        self._columns = Columns(limit=INLINE_POINTS)
+        self._lines = 0
+        self.safe_lines = 0
+
+    @property
+    def has_points(self) -> bool:
+        """Whether anything was logged, in this attempt or before."""
+        return os.path.lexists(self._place)
+
+    @property
+    def _place(self) -> str:
+        return f"{self._session.run_dir}/{log_name(self._session.writer, METRICS_STEM)}"
+
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
+        """Append a point; see ``RunIO.log``. A plain dict of the same names as the last one goes the short way."""
+        group = self._last
+        journal = self._journal
+        if journal is None or group is None or type(values) is not dict or len(values) != group.size:
+            self._log_carefully(values, step)
+            return
+        try:
+            row = group.pick(values)
+            total = sum(row)
+        except (KeyError, TypeError, OverflowError):
+            total = None
+        # of plain numbers alone the sum is one, and what is not finite leaves no zero
+        is_plain = type(total) in _PLAIN and total - total == 0.0
+        if not is_plain or (step is not None and (type(step) is not int or not _MIN <= step <= _MAX)):
+            self._log_carefully(values, step)
+            return
+        journal.lock.acquire()  # a `with` takes three times as long (benchmarks/speed.py, row steps)
+        try:
+            number = step if step is not None else self._next(group)
+            journal.put_point(self._attempt, number, self._nanoseconds() // 1_000_000, values, self._is_power)
+            group.rows.append(row)
+            group.steps.append(number)
+            self._lines += 1
+            if number >= group.next_step:
+                group.next_step = number + 1
+            if len(group.steps) >= _BATCH:
+                self._gather(group)
+        except TypeError:  # an integer beyond 64 bits, or a key that is no plain text
+            is_plain = False
+        finally:
+            journal.lock.release()
+        if not is_plain:
+            self._log_carefully(values, step)
+
+    def _next(self, group: _Group) -> int:
+        """The step of a point that was given none: it counts by itself for each name."""
+        return max(peer.next_step for peer in group.peers)
+
+    def _log_carefully(self, values: Mapping[str, Any], step: int | None) -> None:
+        group = self._groups.get(tuple(values)) if type(values) is dict else None
+        if group is not None and group is not self._last:
+            self._last = group
+            self.log(values, step)
+            return
+        self._session.require_open()
+        with self._session.blamed():
             if not isinstance(values, Mapping):
                 raise InvalidType(f"Metrics are a mapping of names to numbers, not {type(values).__name__}")
             if not values:
                 raise InvalidValue("A point has at least one metric", hint="Log {'name': number}")
-            spelled = {_name(name): _number(name, value) for name, value in values.items()}
+            numbers = {_name(name): _number(name, value) for name, value in values.items()}
             given = None if step is None else _step(step)
-            with self.session.lock:
-                self._open()
-                number = max(self.next_step.get(name, 0) for name in spelled) if given is None else given
-                self._append("point", step=number, values=spelled)
-                for name in spelled:
-                    self.next_step[name] = max(self.next_step.get(name, 0), number + 1)
+            spelled = {name: spell_number(value) for name, value in numbers.items()}
+            journal, names = self._open(), tuple(numbers)
+            with journal.lock:
+                group = self._groups.get(names) or self._new_group(names)
+                number = self._next(group) if given is None else given
+                journal.put_point(self._attempt, number, self._nanoseconds() // 1_000_000, spelled, self._is_power)
+                self._last = group
+                group.rows.append(tuple(numbers.values()))
+                group.steps.append(number)
+                self._lines += 1
+                group.next_step = max(group.next_step, number + 1)
+                if len(group.steps) >= _BATCH:
+                    self._gather(group)
+
+    def _new_group(self, names: tuple[str, ...]) -> _Group:
+        if len(self._groups) >= _MOST_GROUPS:
+            self._gather_all()
+            self._groups.clear()
+            self._by_name.clear()
+            self._last = None
+        known = (self._columns.by_name.get(name) for name in names)
+        group = _Group(names, max((column.top_step + 1 for column in known if column is not None), default=0))
+        for peer in {id(peer): peer for name in names for peer in self._by_name.get(name, ())}.values():
+            peer.peers.append(group)
+            group.peers.append(peer)
+        for name in names:
+            self._by_name.setdefault(name, []).append(group)
+        self._groups[names] = group
+        return group
+
+    def _gather(self, group: _Group) -> None:
+        """Take in a batch. Where groups share a name, the columns find out if that is not the order of the journal."""
+        steps, group.steps = group.steps, []
+        rows, group.rows = group.rows, []
+        if steps:
+            self._columns.add(group.names, steps, rows)
+
+    def _gather_all(self) -> None:
+        for group in self._groups.values():
+            self._gather(group)
+
+    def columns(self) -> Columns:
+        """All that was logged; read again from the journal where what was gathered does not tell all."""
+        journal = self._open()
+        with journal.lock:
+            self._gather_all()
+            has_doubt = not all(column.is_ordered for column in self._columns.by_name.values())
+            if has_doubt or self._lines != journal.seq:
+                return read_columns(journal.path, self._session.writer)
+            return self._columns
 
     def set_summary(self, name: str, value: Any) -> None:
         """Record one entry of the summary."""
-        self.session.require_open()
-        with self.session.blamed():
+        self._session.require_open()
+        with self._session.blamed():
+            self._session.require_creator("The summary")
             spelled = {_name(name): _scalar(name, value)}
-            with self.session.lock:
-                self._open()
-                self._append("summary", values=spelled)
+            journal = self._open()
+            stamp = {"ts_utc": self._session.now(), "attempt": self._session.attempt}
+            journal.append({"record": "summary", **stamp, "values": spelled}, sync=self._session.is_power)
+            with journal.lock:
+                self._lines += 1
+                self._columns.summary[name] = read_number(spelled[name])
 
-    def _append(self, record: str, **fields: Any) -> None:
-        journal = self._open()
-        stamp = {"ts_utc": self.session.now(), "attempt": self.session.attempt}
-        journal.append({"record": record, **stamp, **fields})
-        self.session.remember(journal.path)
+    def summary(self) -> dict[str, Any]:
+        """The entries of the summary so far, those of earlier attempts among them."""
+        if self._journal is None and self.has_points:
+            self._open()
+        return dict(self._columns.summary)
 
-    def _open(self) -> Journal:
+    def _open(self) -> PointJournal:
         """The journal. It is made with the first point; one that a crash left empty gets its header."""
-        if self.journal is not None:
-            return self.journal
-        path = inside(self.session.run_dir, log_name(self.session.writer, METRICS_STEM))
-        is_there = path.exists()
-        if is_there:
-            points = read_points(self.session.run_dir)
-            self.next_step = {name: max(series.steps) + 1 for name, series in points.series.items()}
-        journal = Journal.reopen(path) if is_there else Journal.create(path)
+        with self._session.lock:
+            if self._journal is None:
+                self._journal = self._opened()
+                self._session.points = self
+            return self._journal
+
+    def _opened(self) -> PointJournal:
+        session = self._session
+        path = inside(session.run_dir, log_name(session.writer, METRICS_STEM))
+        if path.exists():
+            self._columns = read_columns(path, session.writer, limit=INLINE_POINTS)
+        journal = PointJournal.reopen(path, CRC32) if path.exists() else PointJournal.create(path, CRC32)
         try:
-            with os_errors("Reading", path):
-                is_empty = path.stat().st_size == 0
-            if is_empty:
-                header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": self.session.writer}
-                journal.append({"record": "header", "ts_utc": self.session.now(), **header, "host": provenance.host()})
+            if journal.seq == 0:
+                header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": session.writer}
+                journal.append({"record": "header", "ts_utc": session.now(), **header, "host": provenance.host()})
+            session.unsynced.remember_folder(session.run_dir)
+            if session.is_power:
+                journal.sync()
+                session.unsynced.sync()
         except BaseException:
             journal.close()
             raise
-        self.journal = journal
+        self._lines = journal.seq
         return journal
+
+    def sync(self) -> None:
+        """When this returns, a power cut loses no point."""
+        if self._journal is not None:
+            lines = self._journal.seq
+            self._journal.sync()
+            self.safe_lines = lines
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            journal.close()
+
+    def forget(self) -> None:
+        """In a forked child: the journal is the parent's."""
+        self._journal = None
+        self._begin()
 
 
 class Summary(MutableMapping[str, Any]):
     """The final scalars of a run; each assignment is recorded at once and survives a kill."""
 
-    def __init__(self, metrics: MetricLog, values: dict[str, Any]) -> None:
+    def __init__(self, metrics: MetricLog) -> None:
         self._metrics = metrics
-        self._values = values
+        self._values = metrics.summary()
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._metrics.set_summary(name, value)
@@ -125,105 +275,38 @@ class Summary(MutableMapping[str, Any]):
         return len(self._values)
 
 
-@dataclass(frozen=True, slots=True)
-class Points:
-    """What the metric journals of a run hold: the creator's series and the summary."""
-
-    series: Mapping[str, Series]
-    summary: Mapping[str, Any]
-
-
-def read_points(run_dir: Path) -> Points:
-    """The metrics of a run, also of one that is still written.
-
-    For each step the value of the latest attempt counts, and of that the last one logged.
-
-    Raises:
-        LogCorrupt: the journal is damaged before its end.
-    """
-    path = log_paths(run_dir, METRICS_STEM).get(CREATOR)
-    if path is None:
-        return Points({}, {})
-    found: dict[str, dict[int, tuple[int, float]]] = {}
-    summary: dict[str, Any] = {}
-    for seq, record in enumerate(read_intact(path).records):
-        check_line(record, Pointer(CREATOR, seq))
-        if record["record"] == "point":
-            _take_point(found, record)
-        elif record["record"] == "summary":
-            summary.update({name: read_number(value) for name, value in record["values"].items()})
-    series = {}
-    for name, points in found.items():
-        steps = sorted(points)
-        series[name] = Series(steps, [points[step][1] for step in steps])
-    return Points(series, summary)
-
-
-def _take_point(found: dict[str, dict[int, tuple[int, float]]], record: Mapping[str, Any]) -> None:
-    for name, value in record["values"].items():
-        points = found.setdefault(name, {})
-        earlier = points.get(record["step"])
-        if earlier is None or record["attempt"] >= earlier[0]:
-            points[record["step"]] = (record["attempt"], read_number(value))
-
-
-def metrics_document(points: Points) -> dict[str, Any]:
-    """``metrics.json``: the scalars, and each series with its values where they are few."""
-    total = sum(len(series.steps) for series in points.series.values())
-    described: dict[str, dict[str, Any]] = {}
-    for name, series in points.series.items():
-        described[name] = {
-            "count": len(series.values),
-            "min": spell_number(_extreme(min, series.values)),
-            "max": spell_number(_extreme(max, series.values)),
-            "last": spell_number(series.values[-1]),
-        }
-        if total <= INLINE_POINTS:
-            described[name] |= {"steps": series.steps, "values": [spell_number(value) for value in series.values]}
-    scalars = {name: spell_number(value) for name, value in final_scalars(points).items()}
-    return {"schema_version": 0, "scalars": scalars, "series": described}
-
-
-def final_scalars(points: Points) -> dict[str, Any]:
-    """The last value of each series, and over them what the summary says."""
-    return {**{name: series.values[-1] for name, series in points.series.items()}, **points.summary}
-
-
-def _extreme(choose: Any, values: Iterable[float]) -> float:
-    """The least or greatest of the values that are numbers; NaN if none is."""
-    numbers = [value for value in values if not math.isnan(value)]
-    return float(choose(numbers)) if numbers else math.nan
-
-
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidType(f"The name of a metric is text, not {name!r}")
-    return name
+    refuse_non_json(name, "the name of a metric")
+    return str.__str__(name)
 
 
-def _number(name: str, value: Any) -> Any:
+def _number(name: str, value: Any) -> float:
     plain = value
     if hasattr(value, "item"):  # arrays and tensors, of which one with several elements refuses
         with suppress(TypeError, ValueError, RuntimeError):
             plain = value.item()
     if not isinstance(plain, int | float):
         raise InvalidType(f"The metric {name!r} is a number, not {type(value).__name__}", hint="Log one number a name")
-    if isinstance(plain, bool):
-        return plain
-    if isinstance(plain, int):
-        if abs(plain) > sys.float_info.max:
-            raise InvalidValue(f"The metric {name!r} is too large for a float")
-        return int(plain)
-    return spell_number(float(plain))
+    if isinstance(plain, bool | float):
+        return plain if isinstance(plain, bool) else float(plain)
+    if abs(plain) > sys.float_info.max:
+        raise InvalidValue(f"The metric {name!r} is too large for a float")
+    if not _MIN <= plain <= _MAX:
+        raise InvalidValue(f"The metric {name!r} is an integer beyond 64 bits", hint="Log it as a float")
+    return int(plain)
 
 
 def _step(step: Any) -> int:
     try:
         if not isinstance(step, bool):
-            return operator.index(step)
+            number = operator.index(step)
+            if _MIN <= number <= _MAX:
+                return number
     except TypeError:
         pass
-    raise InvalidType(f"step is an integer, not {step!r}")
+    raise InvalidType(f"step is an integer of 64 bits, not {step!r}")
 
 
 def _scalar(name: str, value: Any) -> Any:
@@ -231,4 +314,4 @@ def _scalar(name: str, value: Any) -> Any:
         if isinstance(value, str) and read_number(value) is not value:
             raise InvalidValue(f"{name!r} is the text {value!r}, which would be read back as a number")
         return value
-    return _number(name, value)
+    return spell_number(_number(name, value))

@@ -21,9 +21,10 @@ from runbundle.run import provenance
 from runbundle.run.config import as_mapping
 from runbundle.run.create import Plan, create_run
 from runbundle.run.given import given_path
+from runbundle.run.join import RUN_DIR_VARIABLE
 from runbundle.run.manifest import FIELDS, MANIFEST
 from runbundle.run.reopen import reopen
-from runbundle.run.runio import RunIO
+from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
 
 PRODUCER = {"name": "runbundle", "version": __version__}
@@ -82,7 +83,9 @@ class Project:
     def start(self, config: Any = None, *, run_id: str | None = None) -> RunIO:
         """Make a run and open it for writing. Use it as a context manager, or call ``finish`` at the end.
 
-        The folder appears whole, with its manifest, configuration, contract and log, or not at all.
+        The folder appears whole, with its manifest, configuration, contract and log, or not at all. Where
+        ``RUNBUNDLE_RUN_DIR`` names a run, as it may in processes that a run's process starts, this joins that run
+        instead, which keeps its configuration.
 
         Args:
             config: a mapping or dataclass of plain values, kept as ``config.yaml`` and ``config_resolved.yaml``.
@@ -95,6 +98,8 @@ class Project:
         resolved = as_mapping(config)
         if run_id is not None:
             check_component(run_id, what="run id")
+        if os.environ.get(RUN_DIR_VARIABLE):
+            return joined(os.environ[RUN_DIR_VARIABLE], self.durability)
         return RunIO(create_run(self._plan(), resolved, run_id))
 
     def resume(self, run_id: str, config: Any = None, *, allow_changed: bool = False) -> RunIO:
@@ -153,6 +158,22 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
     taken = sorted(FIELDS & facts.keys())
     if taken:
         raise InvalidName(f"The facts {', '.join(taken)} are fields of the manifest", hint="Give them other names")
+
+
+def join(path: str | Path | None = None) -> RunIO:
+    """Write into a run that another process has open, as one of its writers; ``finish`` then ends this one's part.
+
+    Args:
+        path: the run's folder; left out, ``RUNBUNDLE_RUN_DIR`` names it.
+
+    Raises:
+        RunNotFound: there is no such run. RunSealed: it is finished. RunClosed: no process has it open.
+        InvalidValue: no path was given, and the variable is not set.
+    """
+    wanted = path or os.environ.get(RUN_DIR_VARIABLE)
+    if not wanted:
+        raise InvalidValue("There is no run to join", hint=f"Give its folder, or set {RUN_DIR_VARIABLE}")
+    return joined(wanted)
 
 
 def start(

@@ -89,18 +89,26 @@ def _distributions() -> Mapping[str, list[str]]:
 
 def package_versions() -> dict[str, str]:
     """Name to version of every installed distribution of which something is imported now."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only writers need it
+    return dict(_package_versions(len(sys.modules)))
 
+
+@cache
+def _package_versions(module_count: int) -> Mapping[str, str]:  # noqa: ARG001 - looked up again when more is imported
     imported = {name.partition(".")[0] for name in list(sys.modules)} - set(sys.stdlib_module_names)
     # an editable install names no modules: its distribution usually bears their name
     names = {dist for module in imported for dist in _distributions().get(module, (module,))}
-    found = {}
-    for name in sorted(names):
-        try:
-            found[name] = version(name)
-        except (PackageNotFoundError, ValueError):  # a script or a local module: it has no version
-            continue
-    return found
+    versions = ((name, _version(name)) for name in sorted(names))
+    return {name: found for name, found in versions if found is not None}
+
+
+@cache
+def _version(distribution: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only writers need it
+
+    try:
+        return version(distribution)
+    except (PackageNotFoundError, ValueError):  # a script or a local module: it has no version
+        return None
 
 
 @cache
@@ -113,7 +121,12 @@ def _boot_id() -> str | None:
 
 def host() -> dict[str, Any]:
     """This machine, its boot, and this process."""
-    return {"name": socket.gethostname(), "boot_id": _boot_id(), "pid": os.getpid()}
+    return {"name": _host_name(), "boot_id": _boot_id(), "pid": os.getpid()}
+
+
+@cache
+def _host_name() -> str:
+    return socket.gethostname()
 
 
 def python() -> str:

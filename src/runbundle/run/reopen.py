@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runbundle.base import jsontext
 from runbundle.base.clock import Clock
-from runbundle.base.errors import DecodeError, ResumeRefused, RunSealed
+from runbundle.base.errors import LogCorrupt, ResumeRefused, RunSealed
 from runbundle.contract.contract import Contract
-from runbundle.contract.declaration import from_mapping, to_mapping
-from runbundle.io.atomic import create_file, hash_file, os_errors
+from runbundle.contract.declaration import to_mapping
+from runbundle.io.atomic import Staged, create_file, hash_file, os_errors
 from runbundle.io.confine import files_below, inside
-from runbundle.io.formats import yaml
 from runbundle.io.journal import Journal
-from runbundle.run.create import CONFIG, CONFIG_RESOLVED, CONTRACT, attempt_start, open_session, write_config
+from runbundle.run.create import attempt_start, open_session
 from runbundle.run.finish import COMPLETED
-from runbundle.run.lines import CREATOR, is_log, log_name
+from runbundle.run.follow import load_state, log_paths
+from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
 from runbundle.run.manifest import MANIFEST, read_manifest
 from runbundle.run.metrics import METRICS_FILE
 from runbundle.run.provenance import GitState, plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
 from runbundle.run.session import Durability, Session
+from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, config_bytes, read_config, read_contract
 from runbundle.run.stages import set_aside
+from runbundle.run.state import RunState
 
 _FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
@@ -40,11 +43,13 @@ def reopen(
 ) -> Session:
     """Begin another attempt; see ``Project.resume``."""
     read_manifest(run_dir)
-    log = Journal.reopen(inside(run_dir, log_name(CREATOR)))
+    log = take_over(run_dir)
     try:
         kept = read_contract(run_dir)
         stored = read_config(run_dir)
-        session = open_session(run_dir, log, kept, stored, clock=clock, durability=durability)
+        state = load_state(run_dir)
+        _require_begun(state, log.path)
+        session = open_session(run_dir, log, state, kept, stored, clock=clock, durability=durability)
         _refuse_completed(session)
         if not allow_changed:
             _refuse_changes(session, config, contract, code)
@@ -56,31 +61,27 @@ def reopen(
     return session
 
 
-def read_contract(run_dir: Path) -> Contract | None:
-    """The contract that a run is held to, from its own folder; None if it has none.
+def _require_begun(state: RunState, path: Path) -> None:
+    if state.header is None or not state.starts:
+        raise LogCorrupt("The log has no header or no attempt", hint="`runbundle verify` tells more", path=path)
+
+
+def take_over(run_dir: Path) -> Journal:
+    """The creator's log of a run that nobody writes any more; torn lines of all logs are cut off.
 
     Raises:
-        DecodeError, ContractError: the file is damaged.
+        RunBusy: a writer lives. LogCorrupt: a log is damaged before its end, or the creator's holds no attempt.
     """
-    path = run_dir / CONTRACT
-    if not path.exists():
-        return None
-    with os_errors("Reading", path):
-        return from_mapping(jsontext.parse(path.read_bytes(), what=CONTRACT))
-
-
-def read_config(run_dir: Path) -> dict[str, Any]:
-    """The resolved configuration of a run, from its own folder.
-
-    Raises:
-        DecodeError: the file is damaged.
-    """
-    path = run_dir / CONFIG_RESOLVED
-    with os_errors("Reading", path):
-        config = yaml.load(path.read_bytes())
-    if not isinstance(config, dict):
-        raise DecodeError(f"{CONFIG_RESOLVED} holds no mapping", hint="It was changed by hand", path=path)
-    return config
+    log = Journal.reopen(inside(run_dir, log_name(CREATOR)))
+    try:
+        for stem in (LOG_STEM, METRICS_STEM):
+            for path in log_paths(run_dir, stem).values():
+                if path.name != log.path.name:
+                    Journal.reopen(path, chain_of(path.name)).close()
+    except BaseException:
+        log.close()
+        raise
+    return log
 
 
 def _refuse_completed(session: Session) -> None:
@@ -139,29 +140,46 @@ def _config_digests(session: Session, config: Mapping[str, Any], last: int) -> M
             "config_sha256": hash_file(run_dir / CONFIG).sha256,
             "config_resolved_sha256": hash_file(run_dir / CONFIG_RESOLVED).sha256,
         }
+    session.folder("provenance")
+    data = config_bytes(config)
     for name in (CONFIG, CONFIG_RESOLVED):
-        kept = session.folder("provenance") / f"{last}.{name}"
+        kept = run_dir / "provenance" / f"{last}.{name}"
         if not kept.exists():  # a crash may have come between the copy and the new attempt
             with os_errors("Reading", run_dir / name):
-                create_file(kept, (run_dir / name).read_bytes())
-        session.remember(kept)
-    digests = write_config(run_dir, config)
-    session.remember(run_dir / CONFIG)
-    session.remember(run_dir / CONFIG_RESOLVED)
-    return digests
+                session.remember(kept, create_file(kept, (run_dir / name).read_bytes()).sha256)
+        session.unsynced.sync()
+        with Staged(run_dir / name) as staged:
+            staged.write(data)
+            written = session.put_in_place(staged)
+    return {"config_sha256": written.sha256, "config_resolved_sha256": written.sha256}
 
 
 def _quarantine(session: Session) -> None:
     """Set aside the files that no record accounts for: a crash left them between creation and record."""
-    known = {path for path, _, _ in session.state.files()}
-    with os_errors("Listing", session.run_dir):
-        found = sorted(files_below(session.run_dir))
-    for path in found:
-        if path not in known and is_covered(path) and not is_own(path):
-            target = f"attempts/_unrecorded.{session.attempt}/{path}"
-            session.move(path, target)
-            told = {"from": plain_text(path), "to": plain_text(target)}
-            session.say("note", text="a file that no record accounts for was set aside", data=told)
+    folder = free_folder(session.run_dir, "_unrecorded", session.attempt)
+    for path in unrecorded(session.run_dir, session.state):
+        target = f"{folder}/{path}"
+        session.move(path, target)
+        told = {"from": plain_text(path), "to": plain_text(target)}
+        session.say("note", text="a file that no record accounts for was set aside", data=told)
+
+
+def free_folder(run_dir: Path, stem: str, attempt: int) -> str:
+    """A folder under ``attempts/`` for what is set aside now, and nothing else is in."""
+    name = f"attempts/{stem}.{attempt}"
+    numbers = itertools.count(2)
+    folder = name
+    while os.path.lexists(run_dir / folder):
+        folder = f"{name}-{next(numbers)}"
+    return folder
+
+
+def unrecorded(run_dir: Path, state: RunState) -> list[str]:
+    """The files of an unsealed run that nothing accounts for."""
+    known = {path for path, _, _ in (*state.files(), *state.moved_files(run_dir))}
+    with os_errors("Listing", run_dir):
+        found = sorted(files_below(run_dir))
+    return [path for path in found if path not in known and is_covered(path) and not is_own(path)]
 
 
 def is_own(path: str) -> bool:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
-from runbundle.base.errors import ArtifactNotFound, DigestMismatch
+from runbundle.base.errors import ArtifactNotFound, DigestMismatch, LogCorrupt
 from runbundle.base.findings import Report
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.run.artifacts import find_record, read_artifact
 from runbundle.run.check import check
+from runbundle.run.follow import Followed, follow
 from runbundle.run.given import given_path
 from runbundle.run.manifest import read_manifest
-from runbundle.run.metrics import Points, Series, final_scalars, read_points
-from runbundle.run.reopen import read_contract
 from runbundle.run.seal import Progress, is_sealed
-from runbundle.run.state import RunState, load_state
+from runbundle.run.series import Columns, Point, Series, read_points, read_raw
+from runbundle.run.settings import read_contract
+from runbundle.run.state import RunState
 from runbundle.run.status import shown_status
 from runbundle.run.verify import root_digest_of, verify
 
@@ -63,29 +64,49 @@ class Run:
         """What the run is held to."""
         return read_contract(self.path)
 
-    @cached_property
+    @property
     def state(self) -> RunState:
         """What the logs say: attempts, inputs, artifacts, stages."""
-        return load_state(self.path)
+        return self._logs[1]
 
     @cached_property
-    def _points(self) -> Points:
+    def _logs(self) -> tuple[Followed, RunState]:
+        return follow(self.path)
+
+    @cached_property
+    def _points(self) -> Columns:
         return read_points(self.path)
 
     @property
     def summary(self) -> Mapping[str, Any]:
         """The final scalars: the last value of each series, and over them ``run.summary``."""
-        return final_scalars(self._points)
+        return self._points.scalars()
 
-    def series(self, name: str) -> Series:
+    @overload
+    def series(self, name: str, *, raw: Literal[False] = False) -> Series: ...
+    @overload
+    def series(self, name: str, *, raw: Literal[True]) -> list[Point]: ...
+    def series(self, name: str, *, raw: bool = False) -> Series | list[Point]:
         """The steps and values of a metric.
 
+        For each step the value of the latest attempt counts, and of that the last one logged, by the run's creator.
+
+        Args:
+            name: of the metric.
+            raw: give every value as it was logged instead, those of processes that joined and of earlier attempts
+                among them.
+
         Raises:
-            ArtifactNotFound: no point of that name was logged.
+            ArtifactNotFound: no point of that name was logged. LogCorrupt: a journal is damaged.
         """
-        found = self._points.series.get(name)
-        if found is None:
-            known = ", ".join(list(self._points.series)[:8]) or "none"
+        found: Series | list[Point]
+        if raw:
+            found = read_raw(self.path, name)
+        else:
+            column = self._points.by_name.get(name)
+            found = column.series() if column is not None else []
+        if not found:
+            known = ", ".join(list(self._points.by_name)[:8]) or "none"
             raise ArtifactNotFound(f"The run has no metric {name!r}", hint=f"It has {known}", run=self.run_id)
         return found
 
@@ -107,18 +128,29 @@ class Run:
         Raises:
             ArtifactNotFound: it was not written. DigestMismatch: its bytes changed since.
         """
+        while True:
+            record = self.record(artifact_id, variant)
+            try:
+                return read_artifact(self.path, self.state, record)
+            except DigestMismatch:
+                if self.is_sealed or not self._read_on():  # else a writer has replaced it since we read the log
+                    raise
+
+    def _read_on(self) -> bool:
+        """Take in what the logs say since; tells whether they say anything new."""
+        followed, state = self._logs
         try:
-            return read_artifact(self.path, self.state, self.record(artifact_id, variant))
-        except DigestMismatch:
-            if self.is_sealed:
-                raise
-        self.refresh()  # a writer may have replaced it since we read the log
-        return read_artifact(self.path, self.state, self.record(artifact_id, variant))
+            return followed.advance(state)
+        except LogCorrupt:  # a line that we saw was taken back, and another stands there
+            del self._logs
+            return bool(self._logs)
 
     def refresh(self) -> None:
-        """Read again what is on disk."""
+        """Read again what is on disk: of the logs, what was appended since."""
         self.manifest = read_manifest(self.path)
-        for name in ("state", "contract", "_points"):
+        if "_logs" in self.__dict__:
+            self._read_on()
+        for name in ("contract", "_points"):
             self.__dict__.pop(name, None)
 
     def check(self) -> Report:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
+import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from runbundle.base.clock import SystemClock
 from runbundle.base.errors import ContractError
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
@@ -16,11 +20,12 @@ from runbundle.contract.spec import ArtifactSpec, Outcome
 from runbundle.io.input_image import decode_bgr
 from runbundle.run import artifacts, ingest
 from runbundle.run.artifacts import Offer
-from runbundle.run.finish import ABORTED, COMPLETED, FAILED, finish
+from runbundle.run.finish import ABORTED, COMPLETED, FAILED, PATIENCE_S, finish, leave
 from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
-from runbundle.run.metrics import MetricLog, Summary, read_points
-from runbundle.run.session import Session
+from runbundle.run.join import RUN_DIR_VARIABLE, join
+from runbundle.run.metrics import MetricLog, Summary
+from runbundle.run.session import Durability, Session
 from runbundle.run.stages import Stage, skip
 from runbundle.run.textlog import TextLog
 
@@ -28,22 +33,42 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def joined(path: str | Path, durability: Durability | str = Durability.PROCESS) -> RunIO:
+    """This process's handle of a run that is open: the one it has, or a new one that joins.
+
+    Raises:
+        RunNotFound: there is no such run. RunSealed: it is finished. RunClosed: no process has it open.
+    """
+    place = given_path(path, what="the run").resolve()
+    with _joining:
+        handle = _handles.get(place)
+        if handle is None or handle.is_finished:
+            handle = RunIO(join(place, clock=SystemClock(), durability=Durability(durability)))
+        return handle
+
+
+_handles: weakref.WeakValueDictionary[Path, RunIO]
+_joining = threading.Lock()
+
+
 class RunIO:
     """Writes into one run. It cannot create a run: a ``Project`` does, and gives you this.
 
     When a method that writes returns, a kill of the process loses nothing of it. When a stage commits, ``flush``
-    returns or the run finishes, a power cut loses nothing either. Threads may share a handle; a forked process may
-    not. As a context manager it finishes the run: ``completed``, ``failed`` by an exception, ``aborted`` by
-    KeyboardInterrupt.
+    returns or the run finishes, a power cut loses nothing either. Threads may share a handle; a forked process, and one
+    that was given the handle, go on as writers of their own. As a context manager it finishes the run: ``completed``,
+    ``failed`` by an exception, ``aborted`` by KeyboardInterrupt.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._config = copy.deepcopy(session.config)  # what a caller does to it must not change the manifest
         self._metrics = MetricLog(session)
+        self.__dict__["log"] = self._metrics.log  # one call less for every point
         self._summary: Summary | None = None
         self._logger: logging.Logger | None = None
         self._root_digest: str | None = None
+        _handles[session.run_dir] = self
 
     # -- which run ---------------------------------------------------------------------------------
 
@@ -61,6 +86,11 @@ class RunIO:
     def contract(self) -> Contract | None:
         """What the run is held to."""
         return self._session.contract
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether this handle has ended its part; then every write is ``RunSealed``."""
+        return self._session.is_finished
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -227,6 +257,7 @@ class RunIO:
             ArtifactNotFound: it was not written. DigestMismatch: its bytes changed since.
         """
         with self._session.blamed(str(artifact_id)):
+            self._session.refresh()
             record = artifacts.find_record(self._session.state, artifact_id, variant, run=self.run_id)
             return artifacts.read_artifact(self.path, self._session.state, record)
 
@@ -243,7 +274,7 @@ class RunIO:
     def summary(self) -> Summary:
         """The final scalars: ``run.summary["accuracy"] = 0.97`` is recorded at once."""
         if self._summary is None:
-            self._summary = Summary(self._metrics, dict(read_points(self.path).summary))
+            self._summary = Summary(self._metrics)
         return self._summary
 
     @property
@@ -264,7 +295,7 @@ class RunIO:
         """When this returns, a power cut loses nothing that was written or logged before."""
         self._session.require_open()
         with self._session.blamed():
-            self._session.sync()
+            self._session.flush()
 
     # -- stages and the end ------------------------------------------------------------------------
 
@@ -290,12 +321,19 @@ class RunIO:
         with self._session.blamed():
             skip(self._session, name, reasons)
 
-    def finish(self, status: str = COMPLETED, error: BaseException | None = None) -> str:
+    def finish(
+        self, status: str = COMPLETED, error: BaseException | None = None, *, patience_s: float = PATIENCE_S
+    ) -> str | None:
         """End the attempt and seal the run; returns the root digest. After it, every write is ``RunSealed``.
+
+        No process can join any more, and those that have joined are waited for. If one stays, the run is ended and not
+        sealed: a warning says who stays, and this returns None; ``runbundle repair`` seals it later. In a process that
+        joined, this ends its part of the run and nothing else.
 
         Args:
             status: ``completed``, ``failed`` or ``aborted``.
             error: what ended it; its traceback goes to ``logs/``.
+            patience_s: how long to wait for processes that joined, in seconds.
 
         Raises:
             ContractUnmet: the run lacks what its contract requires; it was sealed as failed.
@@ -304,8 +342,24 @@ class RunIO:
         if status not in (COMPLETED, FAILED, ABORTED):
             raise ContractError(f"A run ends completed, failed or aborted, not {status!r}")
         self._session.require_open()
-        self._root_digest = finish(self._session, self._metrics, status, error)
+        if not self._session.is_creator:
+            leave(self._session)
+            return None
+        self._root_digest = finish(self._session, self._metrics, status, error, patience_s)
         return self._root_digest
+
+    # -- further processes -------------------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """This process's environment, in which ``runbundle.start`` and ``runbundle.join`` join this run.
+
+        For ``subprocess.run(command, env=run.environment())``. A handle can also be given to a worker process: it
+        arrives there as the handle of a writer that joined.
+        """
+        return {**os.environ, RUN_DIR_VARIABLE: str(self.path)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return joined, (str(self.path), self._session.durability.value)
 
     def __enter__(self) -> Self:
         return self
@@ -313,9 +367,20 @@ class RunIO:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session.is_finished or not self._session.is_ours:
+        if self._session.is_finished or self._session.is_forked:
             return
         if error is None or (isinstance(error, SystemExit) and not error.code):
             self.finish(COMPLETED)
         else:
             self.finish(ABORTED if isinstance(error, KeyboardInterrupt) else FAILED, error)
+
+
+_handles = weakref.WeakValueDictionary()
+
+
+def _forget_joining() -> None:
+    global _joining  # noqa: PLW0603 - another thread of the parent may have held it
+    _joining = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_joining)

@@ -19,6 +19,7 @@ SEAL = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)\Z")
 
 Progress = Callable[[int], None]
+_FEW, _SMALL_BYTES = 64, 1 << 22  # starting threads takes longer than hashing these
 
 
 def is_sealed(run_dir: Path) -> bool:
@@ -101,10 +102,17 @@ def hash_files(run_dir: Path, paths: Iterable[str], progress: Progress | None = 
         return path, written
 
     todo = list(paths)
-    if len(todo) < 2 or (os.cpu_count() or 1) < 2:
+    if (os.cpu_count() or 1) < 2 or (len(todo) <= _FEW and sum(_size(run_dir / path) for path in todo) < _SMALL_BYTES):
         return dict(map(one, todo))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(pool.map(one, todo))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # reading it will say so
+        return 0
 
 
 def check_digest(path: Path, data: bytes, digests: Iterable[str], *, run: str, artifact: str) -> None:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 
-from runbundle.base import jsontext
+import orjson
+
 from runbundle.base.clock import Clock, timestamp
-from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSealed, UnavailableError
+from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSealed, StageError, UnavailableError
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
-from runbundle.contract.record import Pointer
-from runbundle.io.atomic import make_folder, move, replace_file, sync_file, sync_folder
+from runbundle.contract.record import ArtifactRecord, Pointer
+from runbundle.io.atomic import Staged, Written, make_folder, move
 from runbundle.io.confine import is_link
 from runbundle.io.journal import Journal, read_journal
+from runbundle.io.jsonbytes import line, pretty
+from runbundle.io.syncgroup import SyncGroup
+from runbundle.run.follow import Followed
+from runbundle.run.lines import CREATOR
 from runbundle.run.manifest import MANIFEST, project_manifest
 from runbundle.run.state import RunState
+
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
 class Durability(StrEnum):
@@ -32,7 +40,24 @@ class Durability(StrEnum):
     POWER = "power"
 
 
-@dataclass(slots=True)
+class Points(Protocol):
+    """The metrics of a writer, as far as its session needs to know them."""
+
+    @property
+    def safe_lines(self) -> int:
+        """How many lines the journal had when it was last made safe."""
+
+    def sync(self) -> None:
+        """When this returns, a power cut loses no point."""
+
+    def close(self) -> None:
+        """Let go of the journal."""
+
+    def forget(self) -> None:
+        """In a forked child: the journal is the parent's."""
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class Session:
     """One process writing into one run. Threads of it may share the session.
 
@@ -40,14 +65,18 @@ class Session:
         run_dir, run_id, project_name: which run.
         writer: whose log this is; ``""`` is the creator's.
         log: the log itself.
-        state: what the logs said when the session began, and all it said since.
+        state: what the logs said when they were last read, and all this writer said since.
+        others: how far the logs of the other writers were read.
         attempt: the number of the attempt it belongs to.
         contract: what the run is held to, or None. layout: where things lie.
         config: the resolved configuration.
         stage: the open stage, if any.
         reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
-        unsynced_files, unsynced_folders: what a power cut might still take.
+        unsynced: what a power cut might still take. is_flushed: whether the log says that nothing is.
+        folders: the folders of the run that are known to be there.
+        points: the metrics, once there are any.
         text_log: what ``RunIO.logger`` writes through, if it is open.
+        rejoin: how a forked child becomes a writer of its own.
         lock: guards all of these; never held while bytes are written.
     """
 
@@ -63,25 +92,33 @@ class Session:
     config: Mapping[str, Any]
     clock: Clock
     durability: Durability
+    rejoin: Callable[[Session], None]
     stage: str | None = None
     reserved: set[tuple[str, str | None] | str] = field(default_factory=set)
-    unsynced_files: set[Path] = field(default_factory=set)
-    unsynced_folders: set[Path] = field(default_factory=set)
+    unsynced: SyncGroup = field(default_factory=SyncGroup)
+    is_flushed: bool = False
+    folders: set[str] = field(default_factory=set)
+    others: Followed = field(init=False)
     lock: threading.RLock = field(default_factory=threading.RLock)
-    pid: int = field(default_factory=os.getpid)
+    is_forked: bool = False
     is_finished: bool = False
+    points: Points | None = None
     text_log: logging.Handler | None = None
 
+    def __post_init__(self) -> None:
+        self.others = Followed(self.run_dir, self.writer)
+        _open_sessions.add(self)
+
     @property
-    def is_ours(self) -> bool:
-        """Whether this process opened the session; a forked child did not."""
-        return os.getpid() == self.pid
+    def is_creator(self) -> bool:
+        """Whether this writer made the run, or resumed it; others joined."""
+        return self.writer == CREATOR
 
     def require_open(self) -> None:
-        """Whether this process may still write.
+        """Whether this process may still write; a forked child becomes a writer of its own first.
 
         Raises:
-            RunSealed: the run is finished. RunClosed: the handle came here by a fork.
+            RunSealed: the run is finished. RunClosed: the log could not be kept whole.
         """
         if self.is_finished:
             raise RunSealed(
@@ -89,27 +126,54 @@ class Session:
                 hint="Start another run, or resume it if it failed",
                 run=self.run_id,
             )
-        if not self.is_ours:
-            raise RunClosed(
-                f"This handle of the run {self.run_id} belongs to the process {self.pid}",
-                hint="A forked worker cannot use it: write from the process that started the run",
-                run=self.run_id,
-            )
+        if self.is_forked:
+            with self.blamed():
+                self.rejoin(self)
+        if not self.log.is_open:
+            raise RunClosed(f"The log of the run {self.run_id} is closed", hint="Resume the run", run=self.run_id)
+
+    def require_creator(self, doing: str) -> None:
+        """Whether this writer may do what only the run's creator does.
+
+        Raises:
+            StageError: it joined the run.
+        """
+        if not self.is_creator:
+            raise StageError(f"{doing} is for the process that started the run", hint="This process joined it")
 
     def now(self) -> str:
         """The time, as records spell it."""
         return timestamp(self.clock.now())
 
+    @property
+    def is_power(self) -> bool:
+        """Whether each call is to be safe from a power cut."""
+        return self.durability is Durability.POWER
+
     def say(self, record: str, /, **fields: Any) -> Pointer:
         """Append a record to the log; when this returns, a kill of the process loses nothing of it."""
         with self.lock:
             full = {"record": record, "ts_utc": self.now(), **fields}
-            pointer = Pointer(self.writer, self.log.append(full))
+            pointer = Pointer(self.writer, self.log.append(full, sync=self.is_power))
+            self.is_flushed = False
             # what readers will see is what we go on with
-            self.state.apply(jsontext.parse(jsontext.line(full)), pointer)
-            if self.durability is Durability.POWER:
-                self.log.sync()
+            self.state.apply(orjson.loads(line(full)), pointer)
             return pointer
+
+    def say_artifact(self, fields: Mapping[str, Any], replaces: Pointer | None) -> ArtifactRecord:
+        """``say`` what was written, of which ``meta`` and ``description`` were checked; returns the record."""
+        with self.lock:
+            full = {"record": "artifact", **fields, "replaces": replaces and replaces.to_json()}
+            pointer = Pointer(self.writer, self.log.append(full, sync=self.is_power, is_checked=True))
+            self.is_flushed = False
+            said = ArtifactRecord(**fields, replaces=replaces, pointer=pointer)
+            self.state.add(said, pointer)
+            return said
+
+    def refresh(self) -> None:
+        """Take in what other writers said since."""
+        with self.lock:
+            self.others.advance(self.state)
 
     def undo(self, place: Path) -> None:
         """Remove a file that was just created, unless the log has come to name it: the name is free again.
@@ -120,17 +184,47 @@ class Session:
             last = read_journal(self.log.path).records[-1]
             if self.run_dir / str(last.get("filename")) != place:
                 place.unlink()
-                self.forget(place)
+                self.unsynced.forget(place)
 
     def rewrite_manifest(self) -> None:
         """Bring the manifest up to what the log says."""
         with self.lock:
-            data = jsontext.pretty(project_manifest(self.state, self.config), what="the manifest")
-            replace_file(self.run_dir / MANIFEST, data, sync=self.durability is Durability.POWER)
-            self.remember(self.run_dir / MANIFEST)
+            place = self.run_dir / MANIFEST
+            data = pretty(project_manifest(self.state, self.config), what="the manifest")
+            with Staged(place) as staged:
+                staged.write(data)
+                self.put_in_place(staged)
 
-    def folder(self, relative: str) -> Path:
+    def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer) -> Written:
+        """Put a file in the place of a recorded one; announced first: what is there is always one of the two."""
+        return self.put_in_place(staged, lambda written: self.announce(target, written, replaces))
+
+    def announce(self, target: Mapping[str, Any], written: Written, replaces: Pointer) -> None:
+        """Say that the file of a record may from now on hold these bytes."""
+        digest = {"sha256": written.sha256, "bytes": written.size}
+        self.say("intent", **target, **digest, replaces=replaces.to_json())
+
+    def put_in_place(self, staged: Staged, announce: Callable[[Written], None] | None = None) -> Written:
+        """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
+        was_safe = self.is_power or self.unsynced.is_safe(staged.place)
+        written = staged.seal(sync=was_safe)
+        if announce is not None:
+            announce(written)
+            if was_safe:
+                self.log.sync()
+        staged.replace()
+        if was_safe:
+            self.unsynced.remember_folder(staged.place.rpartition("/")[0])
+        else:
+            self.unsynced.remember(staged.place, written.sha256)
+        if self.is_power:
+            self.unsynced.sync()
+        return written
+
+    def folder(self, relative: str) -> None:
         """A folder of the run, made if it is not there."""
+        if relative in self.folders:
+            return
         place = self.run_dir / relative
         with self.lock:
             if not place.is_dir():
@@ -139,22 +233,14 @@ class Session:
                 make_folder(place)
                 while place != self.run_dir:
                     place = place.parent
-                    self.unsynced_folders.add(place)
-        return self.run_dir / relative
+                    self.unsynced.remember_folder(place)
+            self.folders.add(relative)
 
-    def remember(self, place: Path) -> None:
+    def remember(self, place: str | Path, sha256: str | None = None) -> None:
         """A file was written: sync it, and its name, with the next group."""
-        with self.lock:
-            self.unsynced_files.add(place)
-            self.unsynced_folders.add(place.parent)
-        if self.durability is Durability.POWER:
-            self.sync()
-
-    def forget(self, place: Path) -> None:
-        """A file is no longer where it was."""
-        with self.lock:
-            self.unsynced_files.discard(place)
-            self.unsynced_folders.add(place.parent)
+        self.unsynced.remember(place, sha256)
+        if self.is_power:
+            self.unsynced.sync()
 
     def move(self, source: str, target: str) -> None:
         """Rename a file of the run; both names are made safe with the next group.
@@ -167,26 +253,49 @@ class Session:
                 raise InvalidName(f"{target} goes through a link at {folder}", hint="Remove it", path=self.run_dir)
         self.folder(target.rpartition("/")[0])
         move(self.run_dir / source, self.run_dir / target)
-        self.forget(self.run_dir / source)
+        self.unsynced.forget(self.run_dir / source)
         self.remember(self.run_dir / target)
 
-    def sync(self) -> None:
-        """When this returns, a power cut loses nothing that was written or said before.
+    def sync_files(self) -> None:
+        """When this returns, a power cut loses no file and no point. The log is synced later: it names no lost file."""
+        self.unsynced.sync()
+        if self.points is not None:
+            self.points.sync()
 
-        Files first, then their names, then the log, so that the log never names what a power cut took. What
-        something else removed since is passed over: who ends the stage or the run misses it.
-        """
-        with self.lock:
-            files, folders = set(self.unsynced_files), set(self.unsynced_folders)
-            for place in sorted(files):
-                if place.exists():
-                    sync_file(place)
-            for place in sorted(folders):
-                if place.exists():
-                    sync_folder(place)
+    def sync(self) -> None:
+        """When this returns, a power cut loses nothing that was written or said before."""
+        self.sync_files()
+        self.log.sync()
+
+    @property
+    def safe_points(self) -> int:
+        """How many lines of this writer's journal of points were there when it was last made safe."""
+        return 0 if self.points is None else self.points.safe_lines
+
+    def flush(self) -> None:
+        """``sync``, and say so in the log: what is missing later was not taken by a power cut."""
+        self.sync_files()
+        if not self.is_flushed:
+            self.say("flush", attempt=self.attempt, points=self.safe_points)
             self.log.sync()
-            self.unsynced_files -= files
-            self.unsynced_folders -= folders
+            self.is_flushed = True
+
+    def close(self) -> None:
+        """Let go of the logs and their locks."""
+        self.is_finished = True
+        self.log.close()
+        if self.points is not None:
+            self.points.close()
+
+    def forget(self) -> None:
+        """In a forked child: what the parent holds is the parent's."""
+        self.is_forked = True
+        self.lock = threading.RLock()
+        self.unsynced = SyncGroup()
+        self.reserved = set()
+        self.text_log = None
+        if self.points is not None:
+            self.points.forget()
 
     @contextmanager
     def blamed(self, artifact: str | None = None) -> Iterator[None]:
@@ -197,3 +306,11 @@ class Session:
             error.run = error.run or self.run_id
             error.artifact = error.artifact or artifact
             raise
+
+
+def _forget_all() -> None:
+    for session in list(_open_sessions):
+        session.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

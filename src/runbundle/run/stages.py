@@ -45,6 +45,8 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         session = self._session
+        if session.is_forked or not session.is_creator:  # a forked child leaves the block; the stage is its parent's
+            return
         try:
             if error is not None:
                 self.outcome = Outcome.FAILED
@@ -75,6 +77,7 @@ def begin(session: Session, name: str) -> None:
         ContractError: the contract declares no such stage.
     """
     session.require_open()
+    session.require_creator("A stage")
     if session.contract is not None:
         session.contract.stage(name)
     check_identifier(name, what="stage")
@@ -126,6 +129,7 @@ def finish_moves(session: Session) -> None:
 
 def _missing(session: Session, name: str, outcome: Outcome) -> list[str]:
     """The ids that a stage owes and that are not there whole."""
+    session.refresh()
     records = [record for record in session.state.in_force.values() if record.stage == name]
     whole = [record for record in records if _is_whole(session.run_dir / record.filename, record.bytes)]
     gone = [record.artifact_id for record in records if record not in whole]
@@ -143,13 +147,15 @@ def _is_whole(place: Path, size: int) -> bool:
 
 def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str]) -> None:
     """End a stage: first all it wrote becomes safe, then the commit is said, then that becomes safe."""
-    session.sync()
+    session.sync_files()
     session.say(
         "commit",
         stage=name,
         outcome=outcome.value,
         reasons=[plain_text(reason) for reason in reasons],
         attempt=session.attempt,
+        points=session.safe_points,
         **{"try": session.state.tries[name]},
     )
     session.log.sync()
+    session.is_flushed = True

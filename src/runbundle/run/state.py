@@ -6,20 +6,16 @@ Records are applied one by one, in any order across logs; what replaces what is 
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from runbundle.base.errors import RunNotFound
 from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.contract.spec import Outcome
-from runbundle.io.atomic import os_errors
-from runbundle.io.journal import Content, read_intact
-from runbundle.run.lines import CREATOR, LOG_STEM, Record, as_damage, check_line, is_log, log_name, log_writer
+from runbundle.run.lines import CREATOR, Record, as_damage, check_line
 
 
 class Ending(NamedTuple):
@@ -36,6 +32,7 @@ class RunState:
 
     Attributes:
         header: the first record of the creator's log.
+        writers: for each writer, the process that it is or was.
         starts, ends: the ``attempt`` records by their number.
         inputs: the ``input`` records in force, by pointer.
         records: every artifact record, by pointer.
@@ -50,6 +47,7 @@ class RunState:
     """
 
     header: Record | None = None
+    writers: dict[str, Record] = field(default_factory=dict)
     starts: dict[int, Record] = field(default_factory=dict)
     ends: dict[int, Record] = field(default_factory=dict)
     inputs: dict[Pointer, Record] = field(default_factory=dict)
@@ -136,6 +134,7 @@ class RunState:
         return None if announced else size, frozenset((sha256, *(digest for digest, _ in announced)))
 
     def _apply_header(self, record: Record, pointer: Pointer) -> None:
+        self.writers[pointer.writer] = record["host"]
         if pointer.writer == CREATOR:
             lacking = sorted(_RUN_FIELDS - record["run"].keys())
             if lacking:
@@ -152,7 +151,10 @@ class RunState:
             self.inputs[pointer] = record
 
     def _apply_artifact(self, record: Record, pointer: Pointer) -> None:
-        artifact = ArtifactRecord.from_json(record, pointer)
+        self.add(ArtifactRecord.from_json(record, pointer), pointer)
+
+    def add(self, artifact: ArtifactRecord, pointer: Pointer) -> None:
+        """Take in the record of an artifact."""
         self.records[pointer] = artifact
         self._retire(artifact.replaces)
         if pointer not in self.gone:
@@ -174,6 +176,10 @@ class RunState:
                 moved = Pointer(**move["artifact"])
                 self.moves.append((move["from"], move["to"], moved))
                 self._retire(moved)
+
+    def _apply_quarantine(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+        for move in record["moved"]:
+            self._retire(Pointer.from_json(move["artifact"]))
 
     def _apply_commit(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
         ending = Ending(record["try"], Outcome(record["outcome"]), tuple(map(str, record["reasons"])))
@@ -203,33 +209,6 @@ _APPLY = {
     "artifact": RunState._apply_artifact,  # noqa: SLF001
     "intent": RunState._apply_intent,  # noqa: SLF001
     "stage": RunState._apply_stage,  # noqa: SLF001
+    "quarantine": RunState._apply_quarantine,  # noqa: SLF001
     "commit": RunState._apply_commit,  # noqa: SLF001
 }
-
-
-def log_paths(run_dir: Path, stem: str = LOG_STEM) -> dict[str, Path]:
-    """The logs of a run (or its metric journals) by writer; a link or a pipe is none."""
-    with os_errors("Listing", run_dir):
-        found = sorted(path for path in run_dir.glob(f"{stem}*.jsonl") if stat.S_ISREG(path.lstat().st_mode))
-    return {log_writer(path.name): path for path in found if is_log(path.name)}
-
-
-def unite(logs: Mapping[str, Content]) -> RunState:
-    """What the lines of the logs say together, each up to its first damage."""
-    state = RunState()
-    for writer, content in logs.items():
-        for seq, record in enumerate(content.records):
-            state.apply(record, Pointer(writer, seq))
-    return state
-
-
-def load_state(run_dir: Path) -> RunState:
-    """What a run's logs say.
-
-    Raises:
-        RunNotFound: there is no log. LogCorrupt: a line before a log's end is damaged.
-    """
-    paths = log_paths(run_dir)
-    if CREATOR not in paths:
-        raise RunNotFound(f"{run_dir} has no {log_name(CREATOR)}", hint="Is it a run folder?", path=run_dir)
-    return unite({writer: read_intact(path) for writer, path in paths.items()})

@@ -8,8 +8,8 @@ from typing import Any
 
 from runbundle.io.journal import has_writer
 from runbundle.run import provenance
+from runbundle.run.follow import log_paths
 from runbundle.run.manifest import INTERRUPTED, RUNNING, UNKNOWN
-from runbundle.run.state import log_paths
 
 
 def shown_status(run_dir: Path, manifest: Mapping[str, Any]) -> str:

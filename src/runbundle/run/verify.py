@@ -19,13 +19,14 @@ from runbundle.base.findings import Finding, Report
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Written, hash_file, os_errors
 from runbundle.io.confine import files_below
-from runbundle.io.journal import Content, has_writer, read_journal
-from runbundle.run.create import CONFIG, CONFIG_RESOLVED, CONTRACT
-from runbundle.run.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer
+from runbundle.io.journal import Scan, has_writer
+from runbundle.run.follow import log_paths
+from runbundle.run.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
 from runbundle.run.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
-from runbundle.run.reopen import is_own, read_config
+from runbundle.run.reopen import is_own
 from runbundle.run.seal import SEAL, Progress, hash_files, is_covered, is_sealed, read_seal
-from runbundle.run.state import RunState, log_paths
+from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, read_config
+from runbundle.run.state import RunState
 
 LOG = log_name(CREATOR)
 
@@ -45,7 +46,7 @@ class _Run:
     run_dir: Path
     entries: Mapping[str, os.DirEntry[str]]
     seal: Mapping[str, str] | None = None
-    logs: dict[str, Content] = field(default_factory=dict)
+    logs: dict[str, Scan] = field(default_factory=dict)
     state: RunState = field(default_factory=RunState)
     due: Mapping[str, Expected] = field(default_factory=dict)
     findings: dict[str, Finding] = field(default_factory=dict)
@@ -129,7 +130,7 @@ def _check_logs(run: _Run) -> None:
         there = [place.name for place in run.run_dir.iterdir()]
     for name in sorted(filter(is_log, {LOG, *there, *(run.seal or ())})):
         if run.is_regular(name):
-            run.logs[name] = read_journal(run.run_dir / name)
+            run.logs[name] = scan_of(run.run_dir / name)
             _take_records(run, name)
             _check_lines(run, name)
     if LOG in run.logs:
@@ -140,12 +141,12 @@ def _check_logs(run: _Run) -> None:
 
 
 def _check_lines(run: _Run, name: str) -> None:
-    content = run.logs[name]
-    if content.damage:
-        run.find("log_damaged", name, f"line {content.damage.line}: {content.damage.reason}")
-    elif content.torn_bytes and run.seal is not None:
-        run.find("log_damaged", name, f"line {len(content.records) + 1} is unfinished")
-    elif content.torn_bytes:
+    scan = run.logs[name]
+    if scan.damage:
+        run.find("log_damaged", name, f"line {scan.damage.line}: {scan.damage.reason}")
+    elif scan.torn_bytes and run.seal is not None:
+        run.find("log_damaged", name, f"line {scan.seq + 1} is unfinished")
+    elif scan.torn_bytes:
         run.notes.append(f"{name} ends in an unfinished line, which no writer acknowledged")
 
 
@@ -160,11 +161,12 @@ def _check_what_is_said(run: _Run) -> None:
 
 def _take_records(run: _Run, name: str) -> None:
     take: Callable[[Mapping[str, Any], Pointer], None] = run.state.apply if name.startswith(LOG_STEM) else check_line
-    for seq, record in enumerate(run.logs[name].records):
+    writer, scan = log_writer(name), run.logs[name]
+    for record in scan:
         try:
-            take(record, Pointer(log_writer(name), seq))
+            take(record, Pointer(writer, scan.seq - 1))
         except LogCorrupt as error:
-            run.find("log_damaged", name, f"line {seq + 1}: {error.what}")
+            run.find("log_damaged", name, f"line {scan.seq}: {error.what}")
             return
 
 

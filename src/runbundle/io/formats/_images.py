@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runbundle.base.errors import DecodeError, InvalidInputError, InvalidType, InvalidValue
+from runbundle.io.formats._picture_sizes import Size
 from runbundle.io.formats.base import need
 
 if TYPE_CHECKING:
@@ -46,13 +47,22 @@ def compress(ext: str, image: np.ndarray[Any, Any], parameters: list[int]) -> by
     return bytes(data)
 
 
-def decompress(data: bytes) -> np.ndarray[Any, Any]:
-    """The pixels of an image file that we wrote, unchanged: HxW or HxWx3 BGR."""
+def decompress(data: bytes, size_of: Callable[[bytes], Size]) -> np.ndarray[Any, Any]:
+    """The pixels of an image file that we wrote, unchanged: HxW or HxWx3 BGR.
+
+    Nothing is allocated before the size that the file claims was held against its length.
+
+    Raises:
+        DecodeError: it is not of the kind that ``size_of`` knows, or not as it was written.
+    """
     cv2, np = need("cv2", "images"), need("numpy", "images")
     try:
+        size_of(data)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise DecodeError(f"The image is not readable: {error.err}") from error
+    except (ValueError, MemoryError) as error:
+        raise DecodeError(f"The image is not readable: {error}") from error
     if image is None:
         raise DecodeError("The image is not readable")
     try:

@@ -12,6 +12,7 @@ from runbundle.base.errors import DecodeError, InvalidType, InvalidValue
 from runbundle.io.formats.base import Encoded, Format
 
 _SCALARS = (str, bool, int, float, type(None))
+_LONGEST = 131_072  # characters of a cell that Python's reader takes unless told otherwise
 
 
 class CsvFormat(Format):
@@ -64,6 +65,8 @@ def _checked_rows(value: Any) -> list[dict[str, Any]]:
     names = list(rows[0])
     if not names or not all(isinstance(name, str) and name for name in names):
         raise InvalidValue("Column names must be text that is not empty")
+    if any(len(name) > _LONGEST for name in names):
+        raise InvalidValue(f"A column name has more than {_LONGEST} characters, and could not be read back")
     for number, row in enumerate(rows):
         if row.keys() != rows[0].keys():
             raise InvalidValue(f"Row {number} has other columns than row 0", hint="Give each row the same keys")
@@ -72,12 +75,21 @@ def _checked_rows(value: Any) -> list[dict[str, Any]]:
                 raise InvalidType(f"Row {number}, column {name!r}: a cell cannot hold {type(cell).__name__}")
             if isinstance(cell, float) and not math.isfinite(cell):
                 raise InvalidValue(f"Row {number}, column {name!r} is {cell}", hint="Use None for an empty cell")
-            if isinstance(cell, str) and len(cell) > csv.field_size_limit():
+            if isinstance(cell, str) and len(cell) > _LONGEST:
                 raise InvalidValue(
                     f"Row {number}, column {name!r} has {len(cell)} characters, more than can be read back",
                     hint="Save long text as a file of its own",
                 )
-    return rows
+    return [{str.__str__(name): _plain(cell) for name, cell in row.items()} for row in rows]
+
+
+def _plain(cell: Any) -> Any:
+    """What a cell holds, for members of enums and the like, of which ``str()`` may give something else."""
+    if isinstance(cell, bool) or cell is None:
+        return cell
+    if isinstance(cell, str):
+        return str.__str__(cell)
+    return float(cell) if isinstance(cell, float) else int(cell)
 
 
 def _facts(rows: list[dict[str, Any]]) -> Mapping[str, Any]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runbundle.base.errors import InputNotFound, InvalidType, InvalidValue
 from runbundle.io.atomic import Sink, copy_into, os_errors
+from runbundle.io.formats._pickles import holds_pickle
 from runbundle.io.formats.base import Encoded, Format
-
-_PICKLE_STARTS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
 class FileFormat(Format):
-    """The path of a file, which is copied, or bytes. Pickles are refused by their first bytes."""
+    """The path of a file, which is copied, or bytes; nothing in them is changed or run.
+
+    Pickles are refused by their content, whatever the extension: plain, in a ZIP (a PyTorch checkpoint, an NPZ of
+    objects) or compressed; ``runbundle.io.formats._pickles`` says what counts as one.
+    """
 
     name = "file"
     extensions = ()
@@ -25,7 +29,7 @@ class FileFormat(Format):
         """Takes bytes, or the path of a regular file."""
         if isinstance(value, bytes | bytearray | memoryview):
             data = bytes(value)
-            _refuse_pickle(data[:2])
+            _refuse_pickle(io.BytesIO(data))
             return Encoded(lambda sink: sink.write(data))
         if not isinstance(value, str | os.PathLike):
             raise InvalidType(f"A path or bytes were expected, not {type(value).__name__}")
@@ -33,7 +37,7 @@ class FileFormat(Format):
         if not os.path.isfile(path):
             raise InputNotFound(f"There is no file {path}", path=path)
         with os_errors("Reading", path), open(path, "rb") as stream:
-            _refuse_pickle(stream.read(2))
+            _refuse_pickle(stream)
 
         def write(sink: Sink) -> None:
             copy_into(path, sink)
@@ -45,10 +49,10 @@ class FileFormat(Format):
         return data
 
 
-def _refuse_pickle(start: bytes) -> None:
-    if start.startswith(_PICKLE_STARTS):
+def _refuse_pickle(stream: BinaryIO) -> None:
+    if holds_pickle(stream):
         raise InvalidValue(
-            "The file is a pickle, which can run code when it is read",
+            "The file is a pickle or holds one, which can run code when it is read",
             hint="Save arrays as npz, tables as parquet and settings as json",
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from runbundle.base.errors import InvalidValue
 from runbundle.io.formats import _images
+from runbundle.io.formats._picture_sizes import jpeg_size
 from runbundle.io.formats.base import Encoded, Format
 
 _QUALITY_FLAG = 1  # cv2.IMWRITE_JPEG_QUALITY
@@ -32,7 +33,7 @@ class JpegFormat(Format):
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> Any:  # noqa: ARG002 - a format may need its meta
         """The pixels, in the shape they were written."""
-        return _images.decompress(data)
+        return _images.decompress(data, jpeg_size)
 
 
 FORMAT = JpegFormat()

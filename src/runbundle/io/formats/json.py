@@ -7,6 +7,7 @@ from typing import Any
 
 from runbundle.base import jsontext
 from runbundle.io.formats.base import Encoded, Format
+from runbundle.io.jsonbytes import pretty
 
 
 class JsonFormat(Format):
@@ -18,7 +19,7 @@ class JsonFormat(Format):
 
     def encode(self, value: Any) -> Encoded:
         """Refuses what JSON would change: other types, NaN, keys that are not text."""
-        data = jsontext.pretty(value)
+        data = pretty(value)
         return Encoded(lambda sink: sink.write(data), facts=lambda: {"document": value})
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> Any:  # noqa: ARG002 - a format may need its meta

@@ -7,6 +7,7 @@ from typing import Any
 
 from runbundle.base.errors import InvalidType, InvalidValue
 from runbundle.io.formats import _images
+from runbundle.io.formats._picture_sizes import png_size
 from runbundle.io.formats.base import Encoded, Format, need
 
 
@@ -33,7 +34,7 @@ class MaskFormat(Format):
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> Any:  # noqa: ARG002 - a format may need its meta
         """uint8, shape (H, W), values 0 and ``true_value``."""
-        return _images.decompress(data)
+        return _images.decompress(data, png_size)
 
 
 def _as_bool(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -10,10 +9,11 @@ from typing import Any
 
 from runbundle.base import jsontext
 from runbundle.base.errors import DecodeError, InvalidValue
+from runbundle.io.formats._yaml_rows import OtherSpellingError, read_rows
 from runbundle.io.formats.base import Encoded, Format
 
 _EXPONENT = re.compile(r"(-?\d+)(e.*)")
-_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufffe\uffff]")  # in YAML; JSON takes them as they are
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # in YAML; JSON takes them as they are
 _LONGEST_KEY = 1024  # of characters as written: YAML readers look no further for the colon
 
 
@@ -95,29 +95,23 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def load(data: bytes) -> Any:
-    """The JSON-like value of one YAML 1.2 document; no tags, no duplicate keys, no dates.
+    """The JSON-like value of one YAML 1.2 document; no tags, aliases, duplicate keys, dates or non-finite numbers.
+
+    Memory and time are in proportion to the length. Our own spelling is read at once, another by ruamel.yaml.
 
     Raises:
         DecodeError: it is not that.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - slow to load, and most runs only write YAML
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-
     try:
-        return _plain(YAML(typ="safe", pure=True).load(io.BytesIO(data)))
-    except DecodeError:
-        raise
-    except (YAMLError, ValueError, KeyError, RecursionError) as error:
-        raise DecodeError(f"The YAML is not readable: {' '.join(str(error).split())}") from error
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DecodeError(f"The YAML is not readable: it is not UTF-8: {error}") from error
+    try:
+        return read_rows(text)
+    except OtherSpellingError:
+        pass
+    except RecursionError as error:
+        raise DecodeError("The YAML is not readable: it is nested too deeply") from error
+    from runbundle.io.formats._yaml_other import read_other  # noqa: PLC0415 - slow to load, and seldom needed
 
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
-            raise DecodeError(f"The YAML has keys that are not text: {list(value)[:5]!r}", hint="Quote them")
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise DecodeError(f"The YAML holds {value!r}, which is no plain value", hint="Quote it to make it text")
+    return read_other(text)

@@ -1,0 +1,141 @@
+"""What a power cut might still take, made safe together: files first, then their names (docs/format.md, I24).
+
+After a failed fsync the kernel may count the lost pages as clean, so that a second one succeeds and saves nothing. So
+a file whose sync failed is written anew, as another file under the same name, before it is synced again, and a folder
+gets a new entry first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from runbundle.base.errors import CorruptError, RunbundleError
+from runbundle.io.atomic import Staged, copy_into, os_errors, stir_folder, sync_file, sync_folder
+
+_THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
+_FEW = 32  # starting threads takes longer than this many syncs on a quick disk
+
+
+class _Entry:
+    """One writing of a file; another writing of it is another entry."""
+
+    __slots__ = ("sha256",)
+
+    def __init__(self, sha256: str | None) -> None:
+        self.sha256 = sha256
+
+
+class SyncGroup:
+    """Files and folders that were written and are not yet safe. Threads share it; a writer never waits for a sync."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._syncing = threading.Lock()
+        self._files: dict[str, _Entry] = {}
+        self._folders: set[str] = set()
+        self._failed_files: set[str] = set()
+        self._failed_folders: set[str] = set()
+
+    def remember(self, place: str | Path, sha256: str | None = None) -> None:
+        """A file was written, and has those bytes if they are known."""
+        place = str(place)
+        with self._guard:
+            self._files[place] = _Entry(sha256)
+            self._failed_files.discard(place)
+            self._folders.add(place.rpartition("/")[0])
+
+    def forget(self, place: str | Path) -> None:
+        """A file is no longer where it was."""
+        place = str(place)
+        with self._guard:
+            self._files.pop(place, None)
+            self._failed_files.discard(place)
+            self._folders.add(place.rpartition("/")[0])
+
+    def remember_folder(self, folder: str | Path) -> None:
+        """A folder has new names."""
+        with self._guard:
+            self._folders.add(str(folder))
+
+    def is_safe(self, place: str | Path) -> bool:
+        """Whether a power cut can no longer take the file as it was last remembered."""
+        with self._guard:
+            return str(place) not in self._files
+
+    def sync(self) -> None:
+        """When this returns, a power cut loses nothing of what was remembered before.
+
+        What something else removed since is passed over: who ends the stage or the run misses it.
+
+        Raises:
+            UnavailableError: the disk refused: nothing of the group counts as safe, and the next ``sync`` writes
+                anew what failed. CorruptError: what is to be written anew is not what was written.
+        """
+        with self._syncing:
+            with self._guard:
+                files = dict(self._files)
+                folders, self._folders = self._folders, set()
+            try:
+                self._sync(files, folders)
+            except BaseException:
+                with self._guard:
+                    self._folders |= folders
+                raise
+            with self._guard:
+                for place, entry in files.items():
+                    if self._files.get(place) is entry:
+                        del self._files[place]
+
+    def _sync(self, files: dict[str, _Entry], folders: set[str]) -> None:
+        for place in sorted(self._failed_files & files.keys()):
+            _write_anew(place, files[place].sha256)
+            folders.add(place.rpartition("/")[0])
+            self._failed_files.discard(place)
+        _all(sync_file, filter(os.path.exists, files), self._failed_files)
+        for folder in sorted(self._failed_folders & folders):
+            stir_folder(folder)
+            self._failed_folders.discard(folder)
+        _all(sync_folder, filter(os.path.exists, folders), self._failed_folders)
+
+
+def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) -> None:
+    """Sync all of them, several at a time; those that fail are noted, and the first failure is raised."""
+    todo = sorted(places)
+    errors: list[RunbundleError] = []
+
+    def one(place: str) -> None:
+        try:
+            act(place)
+        except RunbundleError as error:
+            failed.add(place)
+            errors.append(error)
+
+    if len(todo) <= _FEW:
+        for place in todo:
+            one(place)
+    else:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(one, todo))
+    if errors:
+        raise errors[0]
+
+
+def _write_anew(place: str, sha256: str | None) -> None:
+    """The same bytes as a new file under the same name."""
+    with os_errors("Writing anew", place):
+        if not os.path.exists(place):
+            return
+    with Staged(place) as staged:
+        copy_into(Path(place), staged)
+        written = staged.seal()
+        if sha256 is not None and written.sha256 != sha256:
+            raise CorruptError(
+                f"{Path(place).name} lost its bytes when a sync of it failed",
+                hint="Write it again with replace=True",
+                path=place,
+            )
+        staged.replace()

@@ -1,0 +1,314 @@
+"""``repair``: what a crash left of a run is brought to a state that verifies (docs/format.md, section 8).
+
+A kill leaves torn lines, and files that no record names. A power cut also takes what was not yet safe: then a record
+names bytes that are gone. The marks in the logs (``flush``, ``commit``, the end of an attempt) tell what was safe: damage
+before a mark came from something else, and is left to be seen. No data is deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runbundle.base import jsontext
+from runbundle.base.clock import Clock, SystemClock
+from runbundle.base.errors import CorruptError, DecodeError, RunbundleError, RunBusy
+from runbundle.contract.record import Pointer
+from runbundle.io.atomic import TEMPORARY_PREFIX, Staged, hash_file
+from runbundle.io.confine import files_below
+from runbundle.io.journal import Journal, Scan, cut_journal, has_writer
+from runbundle.run.create import open_session
+from runbundle.run.finish import recorded_digests
+from runbundle.run.follow import log_paths
+from runbundle.run.join import run_lock
+from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, log_name, scan_of
+from runbundle.run.manifest import MANIFEST, parse_manifest, project_manifest, read_manifest
+from runbundle.run.provenance import plain_text
+from runbundle.run.reopen import free_folder, unrecorded
+from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed, write_seal
+from runbundle.run.session import Durability, Session
+from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, config_bytes, read_config, read_contract
+from runbundle.run.state import RunState
+
+LOG = log_name(CREATOR)
+_MARKS = ("flush", "commit", "attempt")
+_PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a repair does.
+
+    Attributes:
+        action: ``cut`` a log, ``restore`` or ``rewrite`` a file, ``quarantine`` what a power cut took a part of,
+            ``set_aside`` what no record names, or ``seal`` the run.
+        path: the file, relative to the run. to: where it goes, if it moves.
+        reason: why.
+    """
+
+    action: str
+    path: str
+    reason: str
+    to: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The step as a JSON object."""
+        return {"action": self.action, "path": self.path, "to": self.to, "reason": self.reason}
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to be done to a run, in order.
+
+    Attributes:
+        steps: each with what does it, once the run is open for writing (logs are cut before).
+        cuts: the logs to cut, with the offset, and where the bytes behind it are kept.
+        state: what the logs say up to their cuts. safe: for each writer, how many lines of its log a mark covers.
+    """
+
+    run_dir: Path
+    steps: list[tuple[Step, Callable[[Session], None]]] = field(default_factory=list)
+    cuts: list[tuple[Step, Path, int]] = field(default_factory=list)
+    state: RunState = field(default_factory=RunState)
+    safe: dict[str, int] = field(default_factory=dict)
+    safe_points: dict[str, int] = field(default_factory=dict)
+
+    def add(self, step: Step, act: Callable[[Session], None]) -> None:
+        self.steps.append((step, act))
+
+
+def repair(
+    run_dir: Path, *, clock: Clock | None = None, dry_run: bool = False, progress: Progress | None = None
+) -> tuple[Step, ...]:
+    """Bring a run that nobody writes any more to a state that verifies; returns what was done, or would be.
+
+    Torn lines are cut, a damaged manifest is written anew from the log, files that no record names are set aside under
+    ``attempts/``, and so is what a power cut left of files that were not yet safe. A run that said its end is sealed. A
+    sealed run is left alone: what differs in it did not come from a crash. A repair that was cut short can be done
+    again.
+
+    Raises:
+        RunNotFound: the folder is no run. RunBusy: a writer lives. CorruptError: the log is damaged where it was safe,
+            or nothing is left of it.
+    """
+    if not (run_dir / LOG).is_file():
+        read_manifest(run_dir)  # says that this is no run
+        raise CorruptError(f"The run {run_dir.name} has lost {LOG}", hint="Restore it from a copy", path=run_dir / LOG)
+    if is_sealed(run_dir):
+        return ()
+    with run_lock(run_dir, fcntl.LOCK_EX, patience_s=_PATIENCE_S):
+        _refuse_living(run_dir)
+        plan = _Plan(run_dir)
+        _plan_logs(plan)
+        _plan_settings(plan)
+        _plan_files(plan, progress)
+        _plan_end(plan)
+        if not dry_run:
+            _carry_out(plan, clock or SystemClock())
+    return (*(step for step, _, _ in plan.cuts), *(step for step, _ in plan.steps))
+
+
+def _refuse_living(run_dir: Path) -> None:
+    for writer, path in log_paths(run_dir).items():
+        if has_writer(path):
+            who = f"its writer {writer}" if writer else "the process that started it"
+            raise RunBusy(f"The run {run_dir.name} is written by {who}", hint="Wait until it has ended", path=path)
+
+
+def _plan_logs(plan: _Plan) -> None:
+    """Which logs are cut, and where."""
+    for writer, path in log_paths(plan.run_dir).items():
+        scan = scan_of(path)
+        for record in scan:
+            plan.state.apply(record, Pointer(writer, scan.seq - 1))
+            if record["record"] in _MARKS and record.get("event") != "start":
+                plan.safe[writer] = scan.seq
+                plan.safe_points[writer] = max(plan.safe_points.get(writer, 0), record.get("points", 0))
+        _plan_cut(plan, scan, plan.safe.get(writer, 0))
+    for writer, path in log_paths(plan.run_dir, METRICS_STEM).items():
+        _plan_cut(plan, scan_of(path).run_through(), plan.safe_points.get(writer, 0))
+    if plan.state.header is None or not plan.state.starts:
+        raise CorruptError(
+            f"Nothing is left of {LOG} that says what the run was", hint="Restore it from a copy", path=plan.run_dir
+        )
+
+
+def _plan_cut(plan: _Plan, scan: Scan, safe_lines: int) -> None:
+    if scan.damage is not None:
+        later = _safe_line_behind(scan)
+        if later or scan.seq < safe_lines:
+            raise CorruptError(
+                f"Line {scan.damage.line} of {scan.path.name} is damaged, and was safe from any crash: "
+                f"{scan.damage.reason}",
+                hint="Something else changed it. Restore the run from a copy",
+                path=scan.path,
+            )
+        reason = f"line {scan.damage.line} and what follows were not safe when the crash came: {scan.damage.reason}"
+        to = f"{free_folder(plan.run_dir, '_damaged', plan.state.attempt)}/{scan.path.name}.from-{scan.good_bytes}"
+        plan.cuts.append((Step("cut", scan.path.name, reason, to), scan.path, scan.good_bytes))
+    elif scan.torn_bytes:
+        reason = f"line {scan.seq + 1} is unfinished: no writer acknowledged it"
+        plan.cuts.append((Step("cut", scan.path.name, reason), scan.path, scan.good_bytes))
+
+
+def _safe_line_behind(scan: Scan) -> bool:
+    """Whether a mark stands behind the damage: then the damaged line was safe."""
+    with open(scan.path, "rb") as stream:  # noqa: PTH123 - a stream of lines
+        stream.seek(scan.good_bytes)
+        for raw in stream:
+            try:
+                record = jsontext.parse(raw)
+            except DecodeError:
+                continue
+            if isinstance(record, dict) and record.get("record") in _MARKS and record.get("event") != "start":
+                return True
+    return False
+
+
+def _plan_settings(plan: _Plan) -> None:
+    """Configuration files that a power cut emptied are written anew from the manifest, if it gives the same bytes."""
+    start = plan.state.starts[plan.state.attempt]
+    for name, told in ((CONFIG, "config_sha256"), (CONFIG_RESOLVED, "config_resolved_sha256")):
+        place = plan.run_dir / name
+        if place.is_file() and hash_file(place).sha256 == start[told]:
+            continue
+        data = _kept_config(plan.run_dir, str(start[told]))
+        if data is not None:
+            plan.add(Step("restore", name, "the manifest holds the same configuration"), _putter(name, data))
+
+
+def _kept_config(run_dir: Path, sha256: str) -> bytes | None:
+    try:
+        data = config_bytes(parse_manifest((run_dir / MANIFEST).read_bytes())["config_snapshot"])
+    except (OSError, RunbundleError):
+        return None
+    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+
+def _putter(name: str, data: bytes) -> Callable[[Session], None]:
+    def put(session: Session) -> None:
+        with Staged(session.run_dir / name) as staged:
+            staged.write(data)
+            session.put_in_place(staged)
+
+    return put
+
+
+def _plan_files(plan: _Plan, progress: Progress | None) -> None:
+    """What a power cut took of files that were not safe, and files that no record names."""
+    run_dir, state = plan.run_dir, plan.state
+    there = files_below(run_dir)
+    due = {path: digests for path, _, digests in state.files() if digests}
+    hashed = hash_files(run_dir, [path for path in due if path in there], progress)
+    unflushed = free_folder(run_dir, "_unflushed", state.attempt)
+    for path, digests in sorted(due.items()):
+        if path in hashed and hashed[path].sha256 in digests:
+            continue
+        pointer = _pointer_of(state, path)
+        if pointer is None or pointer.seq < plan.safe.get(pointer.writer, 0):
+            continue  # it was safe: `verify` will say so
+        to = f"{unflushed}/{path}" if path in there else None
+        reason = "a power cut took bytes that were not yet safe"
+        plan.add(Step("quarantine", path, reason, to), _quarantiner(path, to, pointer, reason))
+    aside = free_folder(run_dir, "_unrecorded", state.attempt)
+    for path in unrecorded(run_dir, state):
+        step = Step("set_aside", path, "no record accounts for the file", f"{aside}/{path}")
+        plan.add(step, _mover(path, f"{aside}/{path}"))
+    for path in sorted(there):
+        folder, _, name = path.rpartition("/")
+        if name.startswith(TEMPORARY_PREFIX):
+            to = f"{aside}/{folder}/unfinished{name}" if folder else f"{aside}/unfinished{name}"
+            plan.add(Step("set_aside", path, "a write was cut short", to), _mover(path, to))
+
+
+def _pointer_of(state: RunState, path: str) -> Pointer | None:
+    for pointer, record in state.inputs.items():
+        if record["filename"] == path:
+            return pointer
+    return next((record.pointer for record in state.in_force.values() if record.filename == path), None)
+
+
+def _quarantiner(path: str, to: str | None, pointer: Pointer, reason: str) -> Callable[[Session], None]:
+    def quarantine(session: Session) -> None:
+        moved = [{"from": path, "to": to, "artifact": pointer.to_json()}]
+        session.say("quarantine", attempt=session.attempt, moved=moved, reason=reason)
+        if to is not None:
+            session.move(path, to)
+
+    return quarantine
+
+
+def _mover(path: str, to: str) -> Callable[[Session], None]:
+    def set_aside(session: Session) -> None:
+        session.move(path, to)
+        told = {"from": plain_text(path), "to": plain_text(to)}
+        session.say("note", text="a file that no record accounts for was set aside", data=told)
+
+    return set_aside
+
+
+def _plan_end(plan: _Plan) -> None:
+    is_over = plan.state.attempt in plan.state.ends
+    if plan.steps or is_over or not _has_true_manifest(plan):
+        plan.add(Step("rewrite", MANIFEST, "it is brought up to the log"), Session.rewrite_manifest)
+    if is_over:
+        plan.add(Step("seal", SEAL, "the run said its end and was not sealed"), _seal)
+
+
+def _has_true_manifest(plan: _Plan) -> bool:
+    try:
+        manifest = read_manifest(plan.run_dir)
+        return bool(manifest == project_manifest(plan.state, read_config(plan.run_dir)))
+    except RunbundleError:
+        return False
+
+
+def _seal(session: Session) -> None:
+    session.flush()
+    write_seal(session.run_dir, recorded_digests(session.run_dir, session.state))
+
+
+def _carry_out(plan: _Plan, clock: Clock) -> None:
+    for step, path, offset in plan.cuts:
+        cut_journal(path, chain_of(path.name), offset, keep=plan.run_dir / step.to if step.to else None)
+    if not plan.steps:
+        return
+    with _open(plan, clock) as session:
+        for _, act in plan.steps:
+            act(session)
+        if not is_sealed(plan.run_dir):
+            session.flush()
+
+
+@contextmanager
+def _open(plan: _Plan, clock: Clock) -> Iterator[Session]:
+    log = Journal.reopen(plan.run_dir / LOG)
+    try:
+        session = open_session(
+            plan.run_dir,
+            log,
+            plan.state,
+            read_contract(plan.run_dir),
+            _config(plan.run_dir),
+            clock=clock,
+            durability=Durability.PROCESS,
+        )
+        for path in files_below(plan.run_dir):
+            session.unsynced.remember(plan.run_dir / path)
+        yield session
+    finally:
+        log.close()
+
+
+def _config(run_dir: Path) -> Mapping[str, Any]:
+    """The configuration, which a power cut may have left to the manifest alone."""
+    try:
+        return read_config(run_dir)
+    except RunbundleError:
+        snapshot: Mapping[str, Any] = read_manifest(run_dir)["config_snapshot"]
+        return snapshot
