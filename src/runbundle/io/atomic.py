@@ -100,9 +100,10 @@ class Staged:
 
     def __init__(self, place: str | Path) -> None:
         self.place = str(place)
+        self.folder = self.place.rpartition("/")[0]
         self._hash = hashlib.sha256()
         self._size = 0
-        self.temporary = f"{self.place.rpartition('/')[0]}/{next(_process.names)}"
+        self.temporary = f"{self.folder}/{next(_process.names)}"
         try:
             self._fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as error:
@@ -223,7 +224,7 @@ def replace_file(place: str | Path, data: Buffer, *, sync: bool = False) -> Writ
         written = staged.seal(sync=sync)
         staged.replace()
     if sync:
-        sync_folder(staged.place.rpartition("/")[0])
+        sync_folder(staged.folder)
     return written
 
 

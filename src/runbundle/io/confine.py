@@ -67,11 +67,12 @@ def read_regular(path: Path) -> bytes:
     Links are followed: use ``inside`` first where they must not be.
 
     Raises:
-        FileNotFoundError: nothing is there. UnavailableError: it is no regular file, or cannot be read.
+        FileNotFoundError, NotADirectoryError: nothing is there. UnavailableError: it is no regular file, or cannot
+            be read.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         with os_errors("Reading", path):

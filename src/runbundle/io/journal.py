@@ -283,8 +283,8 @@ class Journal:
     def append(self, record: Mapping[str, Any], *, sync: bool = False, is_checked: bool = False) -> int:
         """Append one record and return its ``seq``. When this returns, a kill of the process loses nothing.
 
-        With ``sync`` a power cut loses nothing either, and a record that cannot be made safe is taken back. A record that
-        is known to be JSON (``is_checked``) is taken as it is.
+        With ``sync`` a power cut loses nothing either, and a record that cannot be made safe is taken back. A record
+        that is known to be JSON (``is_checked``) is taken as it is.
 
         Raises:
             InvalidType, InvalidValue: something in the record is not JSON.

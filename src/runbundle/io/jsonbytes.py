@@ -26,22 +26,34 @@ def pretty(value: Any, *, what: str = "the value") -> bytes:
         InvalidType: something in ``value`` is not JSON: the message names the place.
         InvalidValue: a non-finite number, a lone surrogate or two keys that spell the same.
     """
-    data = _quickly(value, _PRETTY)
+    data = quickly(value, _PRETTY)
     return jsontext.pretty(value, what=what) if data is None else data
 
 
 def line(value: Mapping[str, Any], *, what: str = "the record") -> bytes:
     """One line of a log, with its newline; errors as ``pretty``."""
-    data = _quickly(value, _LINE)
+    data = quickly(value, _LINE)
     return jsontext.line(value, what=what) if data is None else data
 
 
 def checked_line(value: Mapping[str, Any]) -> bytes:
-    """``line``, for a value that is known to be JSON: nothing is checked."""
-    return orjson.dumps(value, option=_LINE)
+    """``line``, for a value that is known to be JSON."""
+    try:
+        return orjson.dumps(value, option=_LINE)
+    except TypeError:  # an integer beyond 64 bits
+        return jsontext.line(value)
 
 
-def _quickly(value: Any, options: int) -> bytes | None:
+def checked_pretty(value: Any) -> bytes:
+    """``pretty``, for a value that is known to be JSON."""
+    try:
+        return orjson.dumps(value, option=_PRETTY)
+    except TypeError:
+        return jsontext.pretty(value)
+
+
+def quickly(value: Any, options: int = 0) -> bytes | None:
+    """JSON of a value of plain types, or None where ``base.jsontext`` must look at it."""
     try:
         marshal.dumps(value)
         data = orjson.dumps(value, option=options)

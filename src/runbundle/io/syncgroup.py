@@ -48,6 +48,12 @@ class SyncGroup:
             self._failed_files.discard(place)
             self._folders.add(place.rpartition("/")[0])
 
+    def remember_all(self, files: Iterable[str], folders: Iterable[str]) -> None:
+        """Files of a new run were written, and folders have new names."""
+        with self._guard:
+            self._files |= {place: _Entry(None) for place in files}
+            self._folders.update(folders)
+
     def forget(self, place: str | Path) -> None:
         """A file is no longer where it was."""
         place = str(place)
@@ -95,11 +101,11 @@ class SyncGroup:
             _write_anew(place, files[place].sha256)
             folders.add(place.rpartition("/")[0])
             self._failed_files.discard(place)
-        _all(sync_file, filter(os.path.exists, files), self._failed_files)
+        _all(sync_file, files, self._failed_files)
         for folder in sorted(self._failed_folders & folders):
             stir_folder(folder)
             self._failed_folders.discard(folder)
-        _all(sync_folder, filter(os.path.exists, folders), self._failed_folders)
+        _all(sync_folder, folders, self._failed_folders)
 
 
 def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) -> None:
@@ -111,8 +117,9 @@ def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) ->
         try:
             act(place)
         except RunbundleError as error:
-            failed.add(place)
-            errors.append(error)
+            if not isinstance(error.__cause__, FileNotFoundError):  # something else removed it
+                failed.add(place)
+                errors.append(error)
 
     if len(todo) <= _FEW:
         for place in todo:

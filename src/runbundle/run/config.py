@@ -6,8 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
+
 from runbundle.base import jsontext
 from runbundle.base.errors import InvalidConfig, RunbundleError
+from runbundle.io.jsonbytes import quickly
 
 
 def as_mapping(config: Any) -> dict[str, Any]:
@@ -21,6 +24,10 @@ def as_mapping(config: Any) -> dict[str, Any]:
     """
     if config is None:
         return {}
+    data = quickly(config) if type(config) is dict else None
+    if data is not None and b"${" not in data:
+        quick: dict[str, Any] = orjson.loads(data)
+        return quick
     try:
         plain = _plain(config)
         jsontext.refuse_non_json(plain, "the configuration")

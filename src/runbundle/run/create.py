@@ -20,7 +20,7 @@ from runbundle.contract.layout import STANDARD, Layout
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import create_unseen, make_folder, os_errors
 from runbundle.io.journal import Journal
-from runbundle.io.jsonbytes import pretty
+from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.run import provenance
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
@@ -68,16 +68,20 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
             lies where the project's folder would be.
     """
     moment, code = plan.clock.now(), plan.code
-    for above in plan.place_of("-").parents:
+    above = str(plan.place_of("-"))
+    while above := above.rpartition("/")[0]:
         if os.path.lexists(f"{above}/{MANIFEST}"):
             raise RunExists(
-                f"{above.name} is a run, and a run holds no other", hint="Name the project otherwise", path=above
+                f"{above.rpartition('/')[2]} is a run, and a run holds no other",
+                hint="Name the project otherwise",
+                path=above,
             )
     wanted = run_id or plan.layout.new_run_id(moment, code.short, plan.clock)
     name = wanted
     for _ in range(_CLASHES):
-        if not os.path.lexists(plan.place_of(name)):  # only saves the building: the renaming decides
-            session = _build(plan, config, name, moment, code)
+        place = plan.place_of(name)
+        if not os.path.lexists(place):  # only saves the building: the renaming decides
+            session = _build(plan, config, place, moment, code)
             if session is not None:
                 return session
         if run_id is not None:
@@ -87,18 +91,18 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
 
 
 def _build(
-    plan: Plan, config: Mapping[str, Any], name: str, moment: datetime, code: provenance.GitState
+    plan: Plan, config: Mapping[str, Any], place: Path, moment: datetime, code: provenance.GitState
 ) -> Session | None:
-    """A new run of that name, or None where the name is taken."""
-    place, uuid = plan.place_of(name), uuid7(plan.clock)
+    """A new run at that place, or None where it is taken."""
+    uuid = uuid7(plan.clock)
     folder = place.parent / f"{NEW_PREFIX}{uuid}"
     log: Journal | None = None
     try:
         with os_errors("Creating the run", place):
             _make_new(folder)
             log = Journal.create(folder / log_name(CREATOR))
-            identity = {"run_id": name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
-            state = _fill(plan, folder, log, config, identity, code)
+            identity = {"run_id": place.name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
+            state, digests = _fill(plan, folder, log, config, identity, code)
             is_ours = _rename_new(folder, place)
     except BaseException:
         _give_up(folder, log)
@@ -108,6 +112,7 @@ def _build(
         return None
     log.path = place / log_name(CREATOR)
     session = open_session(place, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
+    session.own_digests = digests
     _settle(session, plan)
     return session
 
@@ -132,19 +137,15 @@ def _fill(
     config: Mapping[str, Any],
     identity: Mapping[str, Any],
     code: provenance.GitState,
-) -> RunState:
-    """Everything that a run has from its first moment on; returns what its log says."""
-    data = config_bytes(config)
-    digests: dict[str, str | None] = {
-        "config_sha256": create_unseen(f"{folder}/{CONFIG}", data).sha256,
-        "config_resolved_sha256": create_unseen(f"{folder}/{CONFIG_RESOLVED}", data).sha256,
-        "contract_sha256": None,
-    }
+) -> tuple[RunState, dict[str, str]]:
+    """Everything that a run has from its first moment on; returns what its log says, and the digests of its files."""
+    files = dict.fromkeys((CONFIG, CONFIG_RESOLVED), config_bytes(config))
+    if plan.contract is not None:
+        files[CONTRACT] = pretty(to_mapping(plan.contract))
+    digests: dict[str, str] = {name: create_unseen(f"{folder}/{name}", data).sha256 for name, data in files.items()}
     contract = None
     if plan.contract is not None:
-        written = create_unseen(f"{folder}/{CONTRACT}", pretty(to_mapping(plan.contract)))
-        digests["contract_sha256"] = written.sha256
-        contract = {"name": plan.contract.name, "version": plan.contract.version, "sha256": written.sha256}
+        contract = {"name": plan.contract.name, "version": plan.contract.version, "sha256": digests[CONTRACT]}
     for relative in plan.layout.precreate:
         os.makedirs(f"{folder}/{relative}", exist_ok=True)  # noqa: PTH103 - a path's mkdir takes twice as long
     run = {
@@ -158,14 +159,19 @@ def _fill(
     }
     now, host = timestamp(plan.clock.now()), provenance.host()
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}
+    told = {
+        "config_sha256": digests[CONFIG],
+        "config_resolved_sha256": digests[CONFIG_RESOLVED],
+        "contract_sha256": digests.get(CONTRACT),
+    }
     state = RunState()
     for record in (
         {"record": "header", "ts_utc": now, "host": host, **header},
-        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, digests)},
+        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told)},
     ):
-        state.apply(record, Pointer(CREATOR, log.append(record)))
-    create_unseen(f"{folder}/{MANIFEST}", pretty(project_manifest(state, config), what="the manifest"))
-    return state
+        state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
+    manifest = create_unseen(f"{folder}/{MANIFEST}", checked_pretty(project_manifest(state, config)))
+    return state, {**digests, MANIFEST: manifest.sha256}
 
 
 def attempt_start(number: int, code: provenance.GitState, digests: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,17 +234,15 @@ def _rename_new(folder: Path, place: Path) -> bool:
 
 def _settle(session: Session, plan: Plan) -> None:
     """All that was made is yet to be synced: the files, their folders, and the folders down from the store."""
-    place, store = session.run_dir, plan.store
-    names = [MANIFEST, CONFIG, CONFIG_RESOLVED, *([CONTRACT] if plan.contract else [])]
-    for name in names:
-        session.unsynced.remember(f"{place}/{name}")
-    for relative in plan.layout.precreate:
-        session.folders.add(relative)
-        session.unsynced.remember_folder(f"{place}/{relative}")
-    for folder in place.parents:
-        session.unsynced.remember_folder(folder)
-        if folder == store:
-            break
-    session.unsynced.remember_folder(store.parent)
+    place, store = str(session.run_dir), str(plan.store)
+    session.folders.update(plan.layout.precreate)
+    folders = [place, *(f"{place}/{relative}" for relative in plan.layout.precreate)]
+    folder = place
+    while folder != store:
+        folder = folder.rpartition("/")[0]
+        folders.append(folder)
+    session.unsynced.remember_all(
+        (f"{place}/{name}" for name in session.own_digests), [*folders, str(plan.store.parent)]
+    )
     if session.is_power:
         session.sync()

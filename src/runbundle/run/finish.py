@@ -7,17 +7,18 @@ import os
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError, StageError
+from runbundle.base.ids import Digest
 from runbundle.contract.check import check_records
 from runbundle.io.atomic import Staged
-from runbundle.io.confine import files_below, inside, is_link
+from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, has_writer
-from runbundle.io.jsonbytes import pretty
-from runbundle.run.follow import log_paths
+from runbundle.io.jsonbytes import checked_pretty
 from runbundle.run.join import run_lock
-from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, log_name
+from runbundle.run.lines import CREATOR, chain_of, is_log, log_writer
 from runbundle.run.metrics import METRICS_FILE, MetricLog
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
@@ -47,15 +48,15 @@ def finish(
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
         with run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
-            staying = _wait_for_others(session, patience_s)
+            found = sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
+            others = [path for path in found if is_log(path) and log_writer(path) != CREATOR]
+            staying = _wait_for_others(session, others, patience_s) if others else []
             if status == COMPLETED:
-                sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
                 error = _fault(session)
                 status = FAILED if error else COMPLETED
-            _end(session, metrics, status, error)
-            root_digest = (
-                None if staying else write_seal(session.run_dir, recorded_digests(session.run_dir, session.state))
-            )
+            told = [*others, *(path for path in found if path.startswith("logs/"))]
+            _end(session, metrics, status, error, told)
+            root_digest = None if staying else seal(session)
         session.close()
         if staying:
             warnings.warn(
@@ -76,27 +77,23 @@ def leave(session: Session) -> None:
         session.close()
 
 
-def _wait_for_others(session: Session, patience_s: float) -> list[str]:
+def _wait_for_others(session: Session, logs: Sequence[str], patience_s: float) -> list[str]:
     """Wait for the writers that joined; returns who stayed. What a dead one left of a line is cut off."""
     deadline = time.monotonic() + patience_s
-    staying = []
-    for writer, path in log_paths(session.run_dir).items():
-        if writer == CREATOR:
-            continue
+    staying = set()
+    for name in logs:
+        path = session.run_dir / name
         while has_writer(path) and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         if has_writer(path):
-            staying.append(_who(session, writer))
-            continue
-        for log in (path, path.with_name(log_name(writer, METRICS_STEM))):
-            if log.exists():
-                Journal.reopen(log, chain_of(log.name)).close()
+            staying.add(log_writer(name))
+        else:
+            Journal.reopen(path, chain_of(name)).close()
     session.refresh()
-    return staying
+    return [_who(session, writer) for writer in sorted(staying)]
 
 
 def _who(session: Session, writer: str) -> str:
-    session.refresh()
     host = session.state.writers.get(writer, {})
     return f"the writer {writer} (process {host.get('pid')} on {host.get('name')})"
 
@@ -126,15 +123,19 @@ def _fault(session: Session) -> RunbundleError | None:
     return ContractUnmet(f"The run does not meet its contract: {'; '.join(faults)}", hint="It was sealed as failed")
 
 
-def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> None:
-    """All that was written becomes safe, then the end is said, then the manifest follows: each safe before the next."""
+def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None, others: Sequence[str]) -> None:
+    """All that was written becomes safe, then the end is said, then the manifest follows: each safe before the next.
+
+    ``others`` are files that this writer did not write: the logs of others, and text logs.
+    """
     if error is not None:
         _keep_traceback(session, error)
     if metrics.has_points:
-        _put(session, METRICS_FILE, pretty(metrics_document(metrics.columns()), what="the metrics"))
+        _put(session, METRICS_FILE, checked_pretty(metrics_document(metrics.columns())))
     if session.text_log is not None:
         session.text_log.close()
-    _remember_logs(session)
+    for path in others:
+        session.remember(f"{session.run_dir}/{path}")
     session.sync_files()
     if session.attempt not in session.state.ends:  # else the disk refused one of the steps below, the last time
         said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
@@ -145,30 +146,21 @@ def _end(session: Session, metrics: MetricLog, status: str, error: BaseException
     session.sync_files()
 
 
+def seal(session: Session) -> Digest:
+    """Seal a run of which all is written and safe; returns the root digest."""
+    return write_seal(session.run_dir, {**session.own_digests, **recorded_digests(session.run_dir, session.state)})
+
+
 def _put(session: Session, relative: str, data: bytes) -> None:
     with Staged(f"{session.run_dir}/{relative}") as staged:
         staged.write(data)
-        session.put_in_place(staged)
+        session.own_digests[relative] = session.put_in_place(staged).sha256
 
 
 def recorded_digests(run_dir: Path, state: RunState) -> dict[str, str]:
     """The digests that the log holds, by path: of files in force, and of those set aside."""
     told = [*state.files(), *state.moved_files(run_dir)]
     return {path: next(iter(allowed)) for path, _, allowed in told if len(allowed) == 1}
-
-
-def _remember_logs(session: Session) -> None:
-    """What others wrote into the run, such as text logs by hand and the logs of other writers, is made safe as well."""
-    others = [path for stem in (LOG_STEM, METRICS_STEM) for path in log_paths(session.run_dir, stem).values()]
-    own = {log_name(session.writer), log_name(session.writer, METRICS_STEM)}
-    for path in others:
-        if path.name not in own:
-            session.remember(path)
-    folder = session.run_dir / "logs"
-    if folder.is_dir() and not is_link(folder):
-        for relative, entry in files_below(folder).items():
-            if entry.is_file(follow_symlinks=False):
-                session.remember(folder / relative)
 
 
 def _keep_traceback(session: Session, error: BaseException) -> None:

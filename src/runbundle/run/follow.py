@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import stat
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runbundle.base.errors import RunNotFound
 from runbundle.contract.record import Pointer
-from runbundle.io.atomic import os_errors
+from runbundle.io.atomic import refused
 from runbundle.io.journal import Scan
 from runbundle.run.lines import CREATOR, LOG_STEM, is_log, log_name, log_writer, scan_of
 from runbundle.run.state import RunState
@@ -48,9 +48,12 @@ class Followed:
 
 def log_paths(run_dir: Path, stem: str = LOG_STEM) -> dict[str, Path]:
     """The logs of a run (or its metric journals) by writer; a link or a pipe is none."""
-    with os_errors("Listing", run_dir):
-        found = sorted(path for path in run_dir.glob(f"{stem}*.jsonl") if stat.S_ISREG(path.lstat().st_mode))
-    return {log_writer(path.name): path for path in found if is_log(path.name)}
+    try:
+        with os.scandir(run_dir) as entries:
+            names = [e.name for e in entries if e.name.startswith(stem) and e.is_file(follow_symlinks=False)]
+    except OSError as error:
+        refused("Listing", run_dir, error)
+    return {log_writer(name): run_dir / name for name in sorted(names) if is_log(name)}
 
 
 def load_state(run_dir: Path) -> RunState:

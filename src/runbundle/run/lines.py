@@ -22,6 +22,7 @@ LOG_STEM = "artifacts"
 METRICS_STEM = "metrics"
 
 Record = Mapping[str, Any]
+_HAS_DOTS = frozenset(("", ".", ".."))
 _LOG_NAME = re.compile(r"(artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
 
 
@@ -108,9 +109,11 @@ def _check_header(record: Record, pointer: Pointer) -> None:
 
 def is_path(text: Any) -> bool:
     """Whether a log or a seal may name a file so (docs/format.md, I2)."""
-    if not isinstance(text, str) or any(unicodedata.category(char) in ("Cc", "Cs") or char == "\\" for char in text):
+    if not isinstance(text, str) or "\\" in text or not _HAS_DOTS.isdisjoint(text.split("/")):
         return False
-    return all(part not in ("", ".", "..") for part in text.split("/"))
+    # what is printable ASCII, as most paths are, holds no control character
+    is_plain = text.isascii() and text.isprintable()
+    return is_plain or not any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
 
 
 _FIELDS = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from runbundle.base.errors import InvalidType, InvalidValue
+from runbundle.base.errors import AlreadyExistsError, InvalidType, InvalidValue
 from runbundle.base.jsontext import read_number, refuse_non_json, spell_number
 from runbundle.io.confine import inside
 from runbundle.io.journal import CRC32
@@ -215,13 +215,16 @@ class MetricLog:
     def _opened(self) -> PointJournal:
         session = self._session
         path = inside(session.run_dir, log_name(session.writer, METRICS_STEM))
-        if path.exists():
+        try:
+            journal = PointJournal.create(path, CRC32)
+        except AlreadyExistsError:
             self._columns = read_columns(path, session.writer, limit=INLINE_POINTS)
-        journal = PointJournal.reopen(path, CRC32) if path.exists() else PointJournal.create(path, CRC32)
+            journal = PointJournal.reopen(path, CRC32)
         try:
             if journal.seq == 0:
                 header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": session.writer}
-                journal.append({"record": "header", "ts_utc": session.now(), **header, "host": provenance.host()})
+                full = {"record": "header", "ts_utc": session.now(), **header, "host": provenance.host()}
+                journal.append(full, is_checked=True)
             session.unsynced.remember_folder(session.run_dir)
             if session.is_power:
                 journal.sync()

@@ -142,7 +142,7 @@ class Project:
         make_folder(store)
         return Plan(
             self.name,
-            store.resolve(),
+            Path(os.path.realpath(store)),
             self.contract,
             self.facts,
             PRODUCER,

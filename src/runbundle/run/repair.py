@@ -1,8 +1,8 @@
 """``repair``: what a crash left of a run is brought to a state that verifies (docs/format.md, section 8).
 
 A kill leaves torn lines, and files that no record names. A power cut also takes what was not yet safe: then a record
-names bytes that are gone. The marks in the logs (``flush``, ``commit``, the end of an attempt) tell what was safe: damage
-before a mark came from something else, and is left to be seen. No data is deleted.
+names bytes that are gone. The marks in the logs (``flush``, ``commit``, the end of an attempt) tell what was safe:
+damage before a mark came from something else, and is left to be seen. No data is deleted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from runbundle.io.atomic import TEMPORARY_PREFIX, Staged, hash_file
 from runbundle.io.confine import files_below
 from runbundle.io.journal import Journal, Scan, cut_journal, has_writer
 from runbundle.run.create import open_session
-from runbundle.run.finish import recorded_digests
+from runbundle.run.finish import seal
 from runbundle.run.follow import log_paths
 from runbundle.run.join import run_lock
-from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, log_name, scan_of
+from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
 from runbundle.run.manifest import MANIFEST, parse_manifest, project_manifest, read_manifest
 from runbundle.run.provenance import plain_text
 from runbundle.run.reopen import free_folder, unrecorded
-from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed, write_seal
+from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, config_bytes, read_config, read_contract
 from runbundle.run.state import RunState
@@ -270,7 +270,7 @@ def _has_true_manifest(plan: _Plan) -> bool:
 
 def _seal(session: Session) -> None:
     session.flush()
-    write_seal(session.run_dir, recorded_digests(session.run_dir, session.state))
+    seal(session)
 
 
 def _carry_out(plan: _Plan, clock: Clock) -> None:

@@ -62,7 +62,6 @@ class RunIO:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._config = copy.deepcopy(session.config)  # what a caller does to it must not change the manifest
         self._metrics = MetricLog(session)
         self.__dict__["log"] = self._metrics.log  # one call less for every point
         self._summary: Summary | None = None
@@ -95,7 +94,7 @@ class RunIO:
     @property
     def config(self) -> Mapping[str, Any]:
         """The resolved configuration."""
-        return self._config
+        return copy.deepcopy(self._session.config)  # what a caller does to it must not change the manifest
 
     @property
     def primary_input(self) -> Mapping[str, Any] | None:

@@ -34,8 +34,9 @@ def write_seal(run_dir: Path, known: Mapping[str, str]) -> Digest:
         run_dir: the run.
         known: digests that the log holds; they stand in the seal although the file may have changed since.
     """
-    hashed = hash_files(run_dir, (path for path in sealable(run_dir) if path not in known))
-    digests = {**{path: written.sha256 for path, written in hashed.items()}, **known}
+    found = sealable(run_dir)
+    hashed = hash_files(run_dir, (path for path in found if path not in known))
+    digests = {path: hashed[path].sha256 if path in hashed else known[path] for path in {*found, *known}}
     lines = (f"{digests[path]}  {path}\n" for path in sorted(digests, key=os.fsencode))
     return replace_file(run_dir / SEAL, "".join(lines).encode(), sync=True).sha256
 

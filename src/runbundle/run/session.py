@@ -23,7 +23,7 @@ from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.io.atomic import Staged, Written, make_folder, move
 from runbundle.io.confine import is_link
 from runbundle.io.journal import Journal, read_journal
-from runbundle.io.jsonbytes import line, pretty
+from runbundle.io.jsonbytes import checked_line, checked_pretty
 from runbundle.io.syncgroup import SyncGroup
 from runbundle.run.follow import Followed
 from runbundle.run.lines import CREATOR
@@ -73,6 +73,7 @@ class Session:
         stage: the open stage, if any.
         reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
         unsynced: what a power cut might still take. is_flushed: whether the log says that nothing is.
+        own_digests: of the library's own files, as this writer wrote them.
         folders: the folders of the run that are known to be there.
         points: the metrics, once there are any.
         text_log: what ``RunIO.logger`` writes through, if it is open.
@@ -97,6 +98,7 @@ class Session:
     reserved: set[tuple[str, str | None] | str] = field(default_factory=set)
     unsynced: SyncGroup = field(default_factory=SyncGroup)
     is_flushed: bool = False
+    own_digests: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     others: Followed = field(init=False)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -154,11 +156,11 @@ class Session:
         """Append a record to the log; when this returns, a kill of the process loses nothing of it."""
         with self.lock:
             full = {"record": record, "ts_utc": self.now(), **fields}
-            pointer = Pointer(self.writer, self.log.append(full, sync=self.is_power))
+            seq = self.log.append(full, sync=self.is_power)
             self.is_flushed = False
             # what readers will see is what we go on with
-            self.state.apply(orjson.loads(line(full)), pointer)
-            return pointer
+            self.state.apply(orjson.loads(checked_line(full)), Pointer(self.writer, seq))
+            return Pointer(self.writer, seq)
 
     def say_artifact(self, fields: Mapping[str, Any], replaces: Pointer | None) -> ArtifactRecord:
         """``say`` what was written, of which ``meta`` and ``description`` were checked; returns the record."""
@@ -190,10 +192,9 @@ class Session:
         """Bring the manifest up to what the log says."""
         with self.lock:
             place = self.run_dir / MANIFEST
-            data = pretty(project_manifest(self.state, self.config), what="the manifest")
             with Staged(place) as staged:
-                staged.write(data)
-                self.put_in_place(staged)
+                staged.write(checked_pretty(project_manifest(self.state, self.config)))
+                self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
 
     def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer) -> Written:
         """Put a file in the place of a recorded one; announced first: what is there is always one of the two."""
@@ -214,7 +215,7 @@ class Session:
                 self.log.sync()
         staged.replace()
         if was_safe:
-            self.unsynced.remember_folder(staged.place.rpartition("/")[0])
+            self.unsynced.remember_folder(staged.folder)
         else:
             self.unsynced.remember(staged.place, written.sha256)
         if self.is_power:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,12 @@ from runbundle.io.formats.base import Encoded, Format, need
 
 if TYPE_CHECKING:
     import polars as pl
+
+# bytes of a cell in memory, by the name of its type
+_WIDTHS = {"Null": 0.0, "Boolean": 0.125, "Int8": 1, "UInt8": 1, "Int16": 2, "UInt16": 2, "Int32": 4, "UInt32": 4}
+_USUAL_WIDTH = 8
+_COPIES = 2  # of a column, while it is decoded
+_SMALL_BYTES = 64 << 20
 
 
 class ParquetFormat(Format):
@@ -40,13 +47,31 @@ class ParquetFormat(Format):
         )
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> pl.DataFrame:  # noqa: ARG002 - unused here
-        """The table."""
+        """The table.
+
+        Polars ends the process where it gets no memory. So a table that is larger than what the system would give is
+        refused first; one that is not, and still does not fit beside all else, is not kept from that.
+        """
         polars = need("polars", "tables")
         try:
+            _refuse_too_large(polars, data)
             table: pl.DataFrame = polars.read_parquet(io.BytesIO(data))
         except (OSError, ValueError, polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-            raise DecodeError(f"The table is not readable: {error}") from error
+            raise DecodeError(f"The table is not readable: {str(error)[:1000]}") from error
         return table
+
+
+def _refuse_too_large(polars: Any, data: bytes) -> None:
+    """Ask for as much memory as the table will take, and give it back untouched: a few KiB may hold 10^9 equal rows."""
+    table = polars.scan_parquet(io.BytesIO(data))
+    rows = table.select(polars.len()).collect().item()
+    row_bytes = sum(_WIDTHS.get(str(dtype), _USUAL_WIDTH) for dtype in table.collect_schema().dtypes())
+    size = int(rows * row_bytes * _COPIES)
+    if size > _SMALL_BYTES:
+        try:
+            mmap.mmap(-1, size).close()
+        except (OSError, OverflowError, ValueError) as error:
+            raise ValueError(f"its {rows} rows do not fit into memory") from error
 
 
 def _facts(table: pl.DataFrame) -> Mapping[str, Any]:
