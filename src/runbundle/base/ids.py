@@ -20,6 +20,7 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?\Z", re.IGNORECASE)
 _NOT_ON_WINDOWS = frozenset(':*?"<>|')
 _INVISIBLE = ("Cf", "Zl", "Zp")  # zero-width and bidi characters, line and paragraph separators
+_USUAL = re.compile(r"(?!(?:con|prn|aux|nul|com|lpt))[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?\Z", re.IGNORECASE)
 _MAX_BYTES = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,7 +53,7 @@ def check_component(name: str, *, what: str) -> str:
         InvalidName: empty, ``.``, ``..``, with a separator, control character or lone surrogate, over 255
             bytes, a Windows device name, with a trailing dot or space, or that of a temporary file.
     """
-    return _refuse(name, _component_fault(name), what)
+    return name if _is_plain(name) else _refuse(name, _component_fault(name), what)
 
 
 def check_portable(name: str, *, what: str) -> str:
@@ -62,7 +63,7 @@ def check_portable(name: str, *, what: str) -> str:
         InvalidName: what ``check_component`` refuses, one of ``: * ? " < > |``, or a character that cannot be seen
             (Unicode categories Cf, Zl and Zp: zero-width, bidirectional and separator characters).
     """
-    return _refuse(name, _component_fault(name) or _portable_fault(name), what)
+    return name if _is_plain(name) else _refuse(name, _component_fault(name) or _portable_fault(name), what)
 
 
 def _refuse(name: str, reason: str, what: str) -> str:
@@ -70,6 +71,11 @@ def _refuse(name: str, reason: str, what: str) -> str:
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:60]}..."
         raise InvalidName(f"{what} {shown!r} {reason}", hint="Give one plain file name")
     return name
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is of the usual kind, of which no check finds a fault."""
+    return isinstance(name, str) and len(name) <= _MAX_BYTES and _USUAL.match(name) is not None
 
 
 def _portable_fault(name: str) -> str:

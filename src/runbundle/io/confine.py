@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runbundle.base.errors import InvalidName, UnavailableError
 from runbundle.base.ids import check_component, check_portable
-from runbundle.io.atomic import os_errors
+from runbundle.io.atomic import os_errors, refused
 
 
 def check_relative(path: str, *, what: str = "path") -> str:
@@ -34,9 +34,13 @@ def check_confined(path: str, *, what: str = "path") -> str:
 def _check_parts(path: str, check: Callable[..., str], what: str) -> str:
     if not isinstance(path, str):
         raise InvalidName(f"{what} {path!r} is not text", hint="Give a relative path as text, with /")
-    shown = path if len(path) <= 80 else f"{path[:60]}..."
-    for part in path.split("/"):
-        check(part, what=f"{what} {shown!r}: the part")
+    try:
+        for part in path.split("/"):
+            check(part, what="the part")
+    except InvalidName as error:
+        shown = path if len(path) <= 80 else f"{path[:60]}..."
+        error.what = f"{what} {shown!r}: {error.what}"
+        raise
     return path
 
 
@@ -49,8 +53,13 @@ def inside(root: Path, relative: str, *, what: str = "path") -> Path:
         InvalidName: the path leaves ``root``, by its spelling or through a link, or a pipe, socket or device stands
             there, of which reading might never end.
     """
+    return Path(place_inside(str(root), relative, what=what))
+
+
+def place_inside(root: str, relative: str, *, what: str = "path") -> str:
+    """``inside``, for paths as text."""
     check_confined(relative, what=what)
-    place = str(root)
+    place = root
     for part in relative.split("/"):
         place = f"{place}/{part}"
         kind = _kind(place)
@@ -58,7 +67,7 @@ def inside(root: Path, relative: str, *, what: str = "path") -> Path:
             raise InvalidName(f"{what} {relative!r} goes through a symbolic link", hint="Remove the link", path=place)
         if kind not in (stat.S_IFREG, stat.S_IFDIR, 0):
             raise InvalidName(f"{what} {relative!r} is a pipe, socket or device", hint="Remove it", path=place)
-    return Path(place)
+    return place
 
 
 def read_regular(path: Path) -> bytes:
@@ -94,11 +103,12 @@ def is_link(path: str | Path) -> bool:
 
 def _kind(path: str | Path) -> int:
     """The type of what stands at ``path`` itself; 0 for nothing."""
-    with os_errors("Looking at the file", path):
-        try:
-            return stat.S_IFMT(os.lstat(path).st_mode)
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
+    try:
+        return stat.S_IFMT(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        refused("Looking at the file", path, error)
 
 
 def files_below(root: Path) -> dict[str, os.DirEntry[str]]:

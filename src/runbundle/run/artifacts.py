@@ -28,7 +28,7 @@ from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
-from runbundle.io.confine import check_relative, inside
+from runbundle.io.confine import check_relative, inside, place_inside
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import line
 from runbundle.run.given import given_name
@@ -159,7 +159,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     if spec.schema is not None:
         check_facts(spec.schema, encoded.facts(), what=artifact_id)
     meta, description = _told(spec, encoded, offer)
-    place = inside(session.run_dir, filename, what="file")
+    place = place_inside(str(session.run_dir), filename, what="file")
     with _reserved(session, (artifact_id, offer.variant), filename, replace=offer.replace) as earlier:
         session.folder(filename.rpartition("/")[0])
         replaces = earlier.pointer if earlier else None
@@ -216,7 +216,7 @@ def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:
 
 
 def _put(
-    session: Session, place: Path, encoded: Encoded, target: Mapping[str, Any], replaces: Pointer | None
+    session: Session, place: str, encoded: Encoded, target: Mapping[str, Any], replaces: Pointer | None
 ) -> Written:
     """Bring the bytes to their place: new by exclusive creation, or as an announced replacement."""
     with Staged(place) as staged:

@@ -177,15 +177,15 @@ class Session:
         with self.lock:
             self.others.advance(self.state)
 
-    def undo(self, place: Path) -> None:
+    def undo(self, place: str | Path) -> None:
         """Remove a file that was just created, unless the log has come to name it: the name is free again.
 
         An error of the log leaves nothing of a record; Ctrl-C may also come when the record is there already.
         """
         with suppress(OSError, RunbundleError):
             last = read_journal(self.log.path).records[-1]
-            if self.run_dir / str(last.get("filename")) != place:
-                place.unlink()
+            if f"{self.run_dir}/{last.get('filename')}" != str(place):
+                Path(place).unlink()
                 self.unsynced.forget(place)
 
     def rewrite_manifest(self) -> None:
