@@ -82,17 +82,25 @@ class RunbundleError(Exception):
             if value is not None and value not in self.what
         )
         text = f"{self.what} ({place})" if place else self.what
-        return f"{text}. {self.hint}" if self.hint else text
+        return _printable(f"{text}. {self.hint}" if self.hint else text)
 
     def to_json(self) -> dict[str, str | None]:
         """The error as a JSON object."""
         names = ("what", "hint", "run", "artifact", "path")
-        return {"code": self.code, **{name: getattr(self, name) for name in names}}
+        texts = {name: getattr(self, name) for name in names}
+        return {"code": self.code, **{name: text if text is None else _printable(text) for name, text in texts.items()}}
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders whole."""
         # an ImportError keeps its path outside of __dict__
         return (_rebuild, (type(self), {**self.__dict__, "path": self.path}))
+
+
+def _printable(text: str) -> str:
+    """Text that every file and terminal takes: what no name should hold, and what moves a cursor, is spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _rebuild(kind: type[RunbundleError], state: dict[str, str]) -> RunbundleError:

@@ -20,7 +20,9 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\Z")
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?\Z", re.IGNORECASE)
 _NOT_ON_WINDOWS = frozenset(':*?"<>|')
 _INVISIBLE = ("Cf", "Zl", "Zp")  # zero-width and bidi characters, line and paragraph separators
-_USUAL = re.compile(r"(?!(?:con|prn|aux|nul|com|lpt))[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?\Z", re.IGNORECASE)
+_USUAL = re.compile(
+    r"(?!(?:con|prn|aux|nul|com|lpt))[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?\Z", re.IGNORECASE | re.ASCII
+)
 _MAX_BYTES = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

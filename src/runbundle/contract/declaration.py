@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from runbundle.base.errors import ContractError, MissingExtra, RunbundleError, UnsupportedVersion
+from runbundle.base.errors import (
+    ContractError,
+    DecodeError,
+    InvalidType,
+    MissingExtra,
+    RunbundleError,
+    UnsupportedVersion,
+)
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
 from runbundle.contract.spec import ArtifactSpec, StageSpec
@@ -76,15 +83,14 @@ def from_yaml(text: str) -> Contract:
         ContractError: it is not YAML, or not a contract, or has a field that contracts have not.
         UnsupportedVersion: as ``from_mapping``.
     """
+    if not isinstance(text, str):
+        raise InvalidType(f"A contract in YAML is text, not {type(text).__name__}")
+    from runbundle.base.yamltext import read_other  # noqa: PLC0415 - a contract in Python does not need it
+
     try:
-        from ruamel.yaml import YAML  # noqa: PLC0415 - a contract in Python does not need it
-        from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtra("ruamel.yaml is needed to read YAML", hint="Install it: pip install ruamel.yaml") from error
-    try:
-        mapping = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, KeyError, RecursionError) as error:
-        raise ContractError(f"The contract is not YAML: {' '.join(str(error).split())}") from error
+        mapping = read_other(text)
+    except DecodeError as error:
+        raise ContractError(f"The contract is not YAML: {error.what}", hint=error.hint) from error
     return _make(mapping, is_strict=True)
 
 
@@ -145,7 +151,7 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
             or (annotation.startswith("tuple") and _is_list_of(value, str))
         )
         if not fits:
-            faults.append(f"{place}.{name}: {value!r} is not of the type {annotation}")
+            faults.append(f"{place}.{name}: {ascii(value)[:80]} is not of the type {annotation}")
 
 
 def _is_list_of(value: Any, kind: type) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from runbundle.base.clock import Clock
 from runbundle.base.errors import ContractError, InvalidInputError
-from runbundle.base.ids import check_component, check_identifier, check_token, fold, plain, random_text
+from runbundle.base.ids import check_component, check_identifier, check_portable, check_token, fold, plain, random_text
 
 INPUT_FOLDER = "input"
 _FIELD = re.compile(r"\{(\w+)\}")
@@ -71,7 +71,7 @@ class Layout:
                 f"run_folder {self.run_folder!r} must be runs/{{run_id}}, with at most one folder between"
             )
         for part in between:
-            check_component(part.format(project="project", run_id="run"), what="the folder of runs")
+            check_portable(part.format(project="project", run_id="run"), what="the folder of runs")
 
     def _check_file_name(self) -> None:
         is_one_part = len(_OPTIONAL_PART.findall(self.file_name)) == 1 and self.file_name.count("{variant}") == 1
@@ -124,7 +124,7 @@ class Layout:
         text = moment.strftime(self.run_id).format(
             git_hash=git_hash, millis=f"{moment.microsecond // 1000:03d}", random8=random_text(clock, 8)
         )
-        return check_component(text, what="run id")
+        return check_portable(text, what="run id")
 
 
 def _check_fields(template: str, allowed: set[str], what: str) -> None:
@@ -143,7 +143,7 @@ def check_folder(folder: str) -> str:
         raise ContractError(f"The folder {folder!r} is not text")
     parts = folder.split("/")
     for part in parts:
-        check_component(part, what=f"folder {folder!r}: the part")
+        check_portable(part, what=f"folder {folder!r}: the part")
     if fold(parts[0]) in _ROOT_NAMES:
         raise ContractError(f"The folder {folder!r} is kept for the library")
     return folder

@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import orjson
-
 from runbundle.base import jsontext
 from runbundle.base.errors import (
     AlreadyExistsError,
@@ -28,7 +26,7 @@ from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
-from runbundle.io.confine import check_relative, inside, place_inside
+from runbundle.io.confine import check_relative, inside, place_inside, read_regular
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import line
 from runbundle.run.given import given_name
@@ -200,7 +198,7 @@ def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str,
         raise InvalidType(f"The description is text, not {type(description).__name__}")
     if meta:
         jsontext.refuse_non_json(meta, "meta")
-        meta = orjson.loads(line(meta))  # what readers will see is what we go on with
+        meta = jsontext.parse(line(meta))  # what readers will see is what we go on with
     if description is not spec.description:
         jsontext.refuse_non_json(description, "the description")
     return meta, description
@@ -319,7 +317,7 @@ def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord) -> Any
     place = inside(run_dir, record.filename, what="recorded file")
     with os_errors("Reading", place):
         try:
-            data = place.read_bytes()
+            data = read_regular(place)
         except FileNotFoundError as error:
             raise ArtifactNotFound(
                 f"The file of {record.label} is gone",

@@ -17,7 +17,7 @@ from runbundle.base.ids import check_component, fold
 from runbundle.contract.layout import INPUT_FOLDER
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Staged, Written, copy_into, hash_file, os_errors
-from runbundle.io.confine import inside
+from runbundle.io.confine import inside, read_regular
 from runbundle.run.given import given_path
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import check_digest
@@ -203,7 +203,7 @@ def read_input(session: Session, place: Path) -> bytes:
         DigestMismatch: they changed since.
     """
     with os_errors("Reading", place):
-        data = place.read_bytes()
+        data = read_regular(place)
     pointer, known = _recorded(session, f"{INPUT_FOLDER}/{place.name}")
     if pointer is not None and known is not None and known["sha256"] is not None:
         _, digests = session.state.allowed(pointer, known["bytes"], known["sha256"])

@@ -9,6 +9,7 @@ from typing import Any
 from runbundle.base import jsontext
 from runbundle.base.errors import DecodeError, ManifestCorrupt, RunNotFound, UnsupportedVersion
 from runbundle.io.atomic import os_errors
+from runbundle.io.confine import read_regular
 from runbundle.run.state import RunState
 
 MANIFEST = "run_manifest.json"
@@ -101,7 +102,7 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
     path = run_dir / MANIFEST
     with os_errors("Reading", path):
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise RunNotFound(
                 f"{run_dir} is no run: it holds no {MANIFEST}", hint="Give the folder of a run", path=run_dir

@@ -13,7 +13,7 @@ from runbundle._version import __version__
 from runbundle.base import jsontext
 from runbundle.base.clock import Clock, SystemClock
 from runbundle.base.errors import InvalidName, InvalidType, InvalidValue, RunNotFound
-from runbundle.base.ids import check_component, check_identifier
+from runbundle.base.ids import check_component, check_identifier, check_portable
 from runbundle.contract.contract import Contract
 from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
@@ -97,7 +97,7 @@ class Project:
         """
         resolved = as_mapping(config)
         if run_id is not None:
-            check_component(run_id, what="run id")
+            check_portable(run_id, what="run id")
         if os.environ.get(RUN_DIR_VARIABLE):
             return joined(os.environ[RUN_DIR_VARIABLE], self.durability)
         return RunIO(create_run(self._plan(), resolved, run_id))

@@ -13,7 +13,7 @@ from runbundle.base.errors import LogCorrupt, ResumeRefused, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors
-from runbundle.io.confine import files_below, inside
+from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
 from runbundle.run.create import attempt_start, open_session
 from runbundle.run.finish import COMPLETED
@@ -146,7 +146,7 @@ def _config_digests(session: Session, config: Mapping[str, Any], last: int) -> M
         kept = run_dir / "provenance" / f"{last}.{name}"
         if not kept.exists():  # a crash may have come between the copy and the new attempt
             with os_errors("Reading", run_dir / name):
-                session.remember(kept, create_file(kept, (run_dir / name).read_bytes()).sha256)
+                session.remember(kept, create_file(kept, read_regular(run_dir / name)).sha256)
         session.unsynced.sync()
         with Staged(run_dir / name) as staged:
             staged.write(data)

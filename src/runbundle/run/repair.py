@@ -20,7 +20,7 @@ from runbundle.base.clock import Clock, SystemClock
 from runbundle.base.errors import CorruptError, DecodeError, RunbundleError, RunBusy
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import TEMPORARY_PREFIX, Staged, hash_file
-from runbundle.io.confine import files_below
+from runbundle.io.confine import files_below, read_regular
 from runbundle.io.journal import Journal, Scan, cut_journal, has_writer
 from runbundle.run.create import open_session
 from runbundle.run.finish import seal
@@ -184,7 +184,7 @@ def _plan_settings(plan: _Plan) -> None:
 
 def _kept_config(run_dir: Path, sha256: str) -> bytes | None:
     try:
-        data = config_bytes(parse_manifest((run_dir / MANIFEST).read_bytes())["config_snapshot"])
+        data = config_bytes(parse_manifest(read_regular(run_dir / MANIFEST))["config_snapshot"])
     except (OSError, RunbundleError):
         return None
     return data if hashlib.sha256(data).hexdigest() == sha256 else None

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
 from runbundle.io.atomic import TEMPORARY_PREFIX, Written, hash_file, os_errors, replace_file
-from runbundle.io.confine import files_below
+from runbundle.io.confine import files_below, read_regular
 from runbundle.run.lines import is_path
 
 SEAL = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)\Z")
 
 Progress = Callable[[int], None]
+_BATCH = 64  # files that a thread takes at a time
 _FEW, _SMALL_BYTES = 64, 1 << 22  # starting threads takes longer than hashing these
 
 
@@ -69,7 +71,7 @@ def read_seal(run_dir: Path) -> tuple[dict[str, str], Digest]:
         CorruptError: it is not a list of digests and paths inside the run.
     """
     with os_errors("Reading", run_dir / SEAL):
-        data = (run_dir / SEAL).read_bytes()
+        data = read_regular(run_dir / SEAL)
     digests: dict[str, str] = {}
     try:
         *lines, rest = data.decode("utf-8").split("\n")
@@ -95,23 +97,30 @@ def _damaged(run_dir: Path, reason: str) -> CorruptError:
 
 def hash_files(run_dir: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, Written]:
     """Length and digest of files of a run, hashed on all cores."""
+    folder = str(run_dir)
 
-    def one(path: str) -> tuple[str, Written]:
-        written = hash_file(run_dir / path)
-        if progress:
-            progress(written.size)
-        return path, written
+    def some(batch: Sequence[str]) -> list[tuple[str, Written]]:
+        done = []
+        for path in batch:
+            written = hash_file(f"{folder}/{path}")
+            if progress:
+                progress(written.size)
+            done.append((path, written))
+        return done
 
     todo = list(paths)
-    if (os.cpu_count() or 1) < 2 or (len(todo) <= _FEW and sum(_size(run_dir / path) for path in todo) < _SMALL_BYTES):
-        return dict(map(one, todo))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(pool.map(one, todo))
+    workers = os.cpu_count() or 1
+    if workers < 2 or (len(todo) <= _FEW and sum(_size(f"{folder}/{path}") for path in todo) < _SMALL_BYTES):
+        return dict(some(todo))
+    size = max(1, min(_BATCH, len(todo) // (4 * workers)))
+    with ThreadPoolExecutor(workers) as pool:
+        batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+        return dict(itertools.chain.from_iterable(pool.map(some, batches)))
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116 - one a file
     except OSError:  # reading it will say so
         return 0
 

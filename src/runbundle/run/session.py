@@ -13,8 +13,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-import orjson
-
+from runbundle.base import jsontext
 from runbundle.base.clock import Clock, timestamp
 from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSealed, StageError, UnavailableError
 from runbundle.contract.contract import Contract
@@ -159,7 +158,7 @@ class Session:
             seq = self.log.append(full, sync=self.is_power)
             self.is_flushed = False
             # what readers will see is what we go on with
-            self.state.apply(orjson.loads(checked_line(full)), Pointer(self.writer, seq))
+            self.state.apply(jsontext.parse(checked_line(full)), Pointer(self.writer, seq))
             return Pointer(self.writer, seq)
 
     def say_artifact(self, fields: Mapping[str, Any], replaces: Pointer | None) -> ArtifactRecord:

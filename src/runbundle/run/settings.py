@@ -11,6 +11,7 @@ from runbundle.base.errors import DecodeError
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import from_mapping
 from runbundle.io.atomic import os_errors
+from runbundle.io.confine import read_regular
 from runbundle.io.formats import yaml
 
 CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
@@ -26,7 +27,7 @@ def read_contract(run_dir: Path) -> Contract | None:
     if not path.exists():
         return None
     with os_errors("Reading", path):
-        return from_mapping(jsontext.parse(path.read_bytes(), what=CONTRACT))
+        return from_mapping(jsontext.parse(read_regular(path), what=CONTRACT))
 
 
 def read_config(run_dir: Path) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     """
     path = run_dir / CONFIG_RESOLVED
     with os_errors("Reading", path):
-        config = yaml.load(path.read_bytes())
+        config = yaml.load(read_regular(path))
     if not isinstance(config, dict):
         raise DecodeError(f"{CONFIG_RESOLVED} holds no mapping", hint="It was changed by hand", path=path)
     return config

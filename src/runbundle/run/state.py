@@ -112,11 +112,13 @@ class RunState:
 
     def files(self) -> Iterator[tuple[str, int | None, frozenset[str]]]:
         """Every file the log accounts for: its path, its length if there is one only, the digests it may have."""
-        for pointer, record in (*self.inputs.items(), *((r.pointer, r.to_json()) for r in self.in_force.values())):
-            if pointer is None or record["sha256"] is None:
+        for pointer, record in self.inputs.items():
+            if record["sha256"] is None:
                 yield record["filename"], None, frozenset()
             else:
                 yield record["filename"], *self.allowed(pointer, record["bytes"], record["sha256"])
+        for artifact in self.in_force.values():
+            yield artifact.filename, *self.allowed(artifact.pointer, artifact.bytes, artifact.sha256)
 
     def moved_files(self, run_dir: Path) -> Iterator[tuple[str, int | None, frozenset[str]]]:
         """The files set aside, as ``files``: at their new place, or still at the old one (I16)."""
@@ -128,9 +130,11 @@ class RunState:
                 record = self.records[pointer]
                 yield source if has_stayed else target, *self.allowed(pointer, record.bytes, record.sha256)
 
-    def allowed(self, pointer: Pointer, size: int, sha256: str) -> tuple[int | None, frozenset[str]]:
+    def allowed(self, pointer: Pointer | None, size: int, sha256: str) -> tuple[int | None, frozenset[str]]:
         """The length, if there is one only, and the digests that the file of a record may have (I15)."""
-        announced = self.intents.get(pointer, [])
+        announced = self.intents.get(pointer) if pointer is not None and self.intents else None
+        if not announced:
+            return size, frozenset((sha256,))
         return None if announced else size, frozenset((sha256, *(digest for digest, _ in announced)))
 
     def _apply_header(self, record: Record, pointer: Pointer) -> None:

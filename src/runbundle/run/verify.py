@@ -18,7 +18,7 @@ from runbundle.base.errors import CorruptError, DecodeError, LogCorrupt, Runbund
 from runbundle.base.findings import Finding, Report
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Written, hash_file, os_errors
-from runbundle.io.confine import files_below
+from runbundle.io.confine import files_below, read_regular
 from runbundle.io.journal import Scan, has_writer
 from runbundle.run.follow import log_paths
 from runbundle.run.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
@@ -62,6 +62,9 @@ class _Run:
 
     def is_regular(self, path: str) -> bool:
         """Whether a file of the run is there; else the finding is made."""
+        entry = self.entries.get(path)  # what was listed lies behind no link
+        if entry is not None and entry.is_file(follow_symlinks=False):
+            return path not in self.findings
         fault = _place_fault(self.run_dir, path)
         if fault:
             self.find("not_a_file", path, fault)
@@ -237,7 +240,7 @@ def _check_manifest(run: _Run) -> None:
     if MANIFEST in run.findings:
         return
     try:
-        manifest = parse_manifest((run.run_dir / MANIFEST).read_bytes())
+        manifest = parse_manifest(read_regular(run.run_dir / MANIFEST))
     except DecodeError as error:
         run.find("manifest_damaged", MANIFEST, error.what)
         return
@@ -282,7 +285,7 @@ def root_digest_of(run_dir: Path) -> str | None:
     if not is_sealed(run_dir):
         return None
     with os_errors("Reading", run_dir / SEAL):
-        return hashlib.sha256((run_dir / SEAL).read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(run_dir / SEAL)).hexdigest()
 
 
 def covered_bytes(run_dir: Path) -> int:

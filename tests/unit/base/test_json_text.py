@@ -1,8 +1,14 @@
 import json
 import math
 import struct
+import uuid
 from collections import OrderedDict
-from enum import IntEnum, StrEnum
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +45,7 @@ VALUES = {
     "scalars": [None, True, False, 0, -1, 1.5, "", "text"],
     "big integer": 2**70,
     "negative zero": -0.0,
+    "beyond 64 bits": [2**63, -(2**63) - 1, 2**64, 10**400],
     "smallest float": 5e-324,
     "largest float": 1.7976931348623157e308,
     "unicode": {"größe": "日本🌿", "\u2028": "\x85\x7f\x00"},
@@ -167,13 +174,20 @@ MALFORMED = {
     "too deep": b"[" * 100_000 + b"]" * 100_000,
     "deep, with a surrogate": b"[" * 900 + b'"\\ud800"' + b"]" * 900,
     "endless integer": b"1" * 5000,
+    "float out of range": b'{"a": [1e999]}',
+    "float out of range, negative": b"-1E+309",
+    "float out of range, without exponent": b"1" * 400 + b".0",
+    "duplicate key, long": b'{"' + b"x" * 9999 + b'": 1, "' + b"x" * 9999 + b'": 1}',
+    "surrogate below a long key": b'{"' + b"x" * 9999 + b'": "\\ud800"}',
 }
 
 
 @pytest.mark.parametrize("data", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_not_strict_json_is_refused(data: bytes | str) -> None:
-    with pytest.raises(DecodeError, match=r"^the manifest is not strict JSON: "):
+    with pytest.raises(DecodeError, match=r"^the manifest is not strict JSON: ") as caught:
         parse(data, what="the manifest")
+    assert len(str(caught.value)) < 500
+    str(caught.value).encode()
 
 
 def test_the_duplicate_key_is_named() -> None:
@@ -198,3 +212,45 @@ def test_numbers_of_metrics(value: float, spelt: float | str) -> None:
 @pytest.mark.parametrize("value", ["nan", "text", None, 2])
 def test_what_is_no_number_of_metrics_passes_through(value: Any) -> None:
     assert read_number(value) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1e308", "1E-999", "-0.0", "1.7976931348623157e308", "123456789012345678901234567890.5"]
+)
+def test_floats_are_the_nearest_to_what_is_spelt(text: str) -> None:
+    assert bits(parse(text)) == bits(float(text))
+
+
+class Colour(Enum):
+    RED = 1
+
+
+@dataclass
+class Point:
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {1},
+        frozenset(),
+        b"",
+        bytearray(),
+        Decimal("1.5"),
+        uuid.UUID(int=1),
+        Colour.RED,
+        datetime(2026, 11, 21, tzinfo=UTC),
+        Point(),
+        Fraction(1, 2),
+        range(3),
+        Path("x"),
+        ...,
+        int,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("write", [pretty, line])
+def test_what_json_has_no_spelling_for_is_refused(write: Any, value: Any) -> None:
+    with pytest.raises(InvalidType, match=f"^the config at /a/0 is of type {type(value).__name__}, which JSON cannot"):
+        write({"a": [value]}, what="the config")

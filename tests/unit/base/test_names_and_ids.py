@@ -10,7 +10,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runbundle.base.errors import InvalidName
-from runbundle.base.ids import check_component, check_identifier, check_token, fold, is_token, plain, random_text, uuid7
+from runbundle.base.ids import (
+    check_component,
+    check_identifier,
+    check_portable,
+    check_token,
+    fold,
+    is_token,
+    plain,
+    random_text,
+    uuid7,
+)
 from stand_ins import MOMENT, FixedClock
 
 Check = Callable[..., str]
@@ -73,6 +83,11 @@ BAD_NAMES = {
     "nul device": "nul",
     "com1": "Com1.tar.gz",
     "lpt9": "LPT9",
+    "com superscript": "COM¹",
+    "lpt superscript with an extension": "lpt³.txt",
+    "device and spaces": "con  .txt",
+    "console": "CONIN$",
+    "console out": "conout$.log",
     "trailing dot": "a.",
     "trailing space": "a ",
     "space": " ",
@@ -88,7 +103,7 @@ NOT_TEXT = {"none": None, "number": 7, "bytes": b"a", "list": ["a"]}
     ("check", "name"),
     [
         pytest.param(check, name, id=f"{check.__name__} {title}")
-        for check in (check_component, check_token, check_identifier)
+        for check in (check_component, check_portable, check_token, check_identifier)
         for title, name in {**BAD_NAMES, **NOT_TEXT}.items()
         if check is not check_token or title not in ONLY_WHOLE
     ],
@@ -113,6 +128,38 @@ def test_names_of_temporary_files_are_refused(name: str) -> None:
 )
 def test_plain_names_are_taken_as_they_are(name: str) -> None:
     assert check_component(name, what="name") == name
+    assert check_portable(name, what="name") == name
+
+
+NOT_PORTABLE = {
+    "colon": "a:b.json",
+    "stream": "a.json:hidden",
+    "star": "*.json",
+    "question mark": "why?.txt",
+    "less": "a<b",
+    "greater": "a>b",
+    "bar": "a|b",
+    "quote": '"a"',
+    "right-to-left override": "photo\u202egpj.exe",
+    "isolate": "a\u2066b",
+    "right-to-left mark": "\u200fa",
+    "zero-width space": "a\u200bb",
+    "zero-width joiner": "a\u200db",
+    "word joiner": "a\u2060",
+    "byte order mark": "\ufeffa",
+    "soft hyphen": "a\xadb",
+    "line separator": "a\u2028b",
+    "paragraph separator": "a\u2029b",
+    "tag": "a\U000e0041",
+}
+
+
+@pytest.mark.parametrize("name", NOT_PORTABLE.values(), ids=NOT_PORTABLE)
+def test_a_name_that_a_program_chooses_is_one_for_every_disk_and_eye(name: str) -> None:
+    with pytest.raises(InvalidName, match=r"Windows refuses|cannot be seen") as caught:
+        check_portable(name, what="name")
+    assert str(caught.value).isprintable()
+    assert check_component(name, what="input") == name  # what a photo is called is kept
 
 
 @pytest.mark.parametrize("text", ["a", "0", "grid_points", "v1.2-rc", "a" * 100, Name.GRID])

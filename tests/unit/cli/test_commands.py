@@ -211,7 +211,7 @@ def test_of_several_runs_one_that_is_bad_hides_no_other(
     (tmp_path / "more").mkdir()
     other = finished_run(tmp_path / "more")
     log = other / LOG
-    log.write_bytes(log.read_bytes().replace(b'"format_version":0', b'"format_version":9'))
+    log.write_bytes(log.read_bytes().replace(b'"format_version":1', b'"format_version":9'))
     code, out, err = call(capsys, command, other, run_dir)
     assert (code, out) == (
         1 if command == "check" else 4,

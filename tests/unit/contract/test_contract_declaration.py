@@ -1,5 +1,4 @@
 import json
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbundle.base import jsontext
-from runbundle.base.errors import ContractError, MissingExtra, UnsupportedVersion
+from runbundle.base.errors import ContractError, UnsupportedVersion
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import from_mapping, from_yaml, to_mapping
 from runbundle.contract.layout import Layout
@@ -250,24 +249,18 @@ def test_what_is_no_yaml_is_a_contract_error(text: str) -> None:
         from_yaml(text)
 
 
-def test_yaml_that_holds_itself_is_a_contract_error() -> None:
+def test_yaml_with_aliases_is_a_contract_error() -> None:
     text = """
     name: demo
     version: "1"
     artifacts:
       - {artifact_id: a, kind: a, suffix: a, ext: .json, format: json, schema: &s {document: {x: *s}}}
     """
-    with pytest.raises(ContractError, match="the schema of a at /document/x holds itself"):
+    with pytest.raises(ContractError, match="it holds an alias"):
         from_yaml(text)
 
 
 def test_dates_and_numbers_of_yaml_are_told_to_be_quoted_or_refused() -> None:
     for version in ("2026-11-21", "1.0", "yes: no", "0o7"):
-        with pytest.raises(ContractError, match=r"contract\.version"):
+        with pytest.raises(ContractError, match=r"contract\.version|Quote it to make it text"):
             from_yaml(f"name: demo\nversion: {{{version}}}" if ":" in version else f"name: demo\nversion: {version}")
-
-
-def test_without_ruamel_yaml_the_advice_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ruamel.yaml", None)
-    with pytest.raises(MissingExtra, match=r"pip install ruamel\.yaml"):
-        from_yaml("name: demo")

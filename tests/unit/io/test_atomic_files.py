@@ -10,12 +10,27 @@ import pytest
 
 from runbundle.base.errors import AlreadyExistsError, InvalidValue, RunbundleError, UnavailableError
 from runbundle.io import atomic
-from runbundle.io.atomic import Staged, copy_into, create_file, hash_file, make_folder, move, os_errors, replace_file
+from runbundle.io.atomic import (
+    Staged,
+    copy_into,
+    create_file,
+    create_unseen,
+    hash_file,
+    make_folder,
+    move,
+    os_errors,
+    replace_file,
+    stir_folder,
+)
 from stand_ins import open_file_count
 
 DATA = bytes(range(256)) * 5
 Put = Callable[..., atomic.Written]
 both = pytest.mark.parametrize("put", [create_file, replace_file])
+
+
+def replace_safely(place: Path, data: bytes) -> atomic.Written:
+    return replace_file(place, data, sync=True)
 
 
 def names(folder: Path) -> list[str]:
@@ -115,13 +130,13 @@ def test_what_was_never_named_is_gone(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("open_files")
 @pytest.mark.parametrize(
     ("put", "step"),
-    [(put, step) for put in (create_file, replace_file) for step in ("open", "write", "fsync", "close")]
-    + [(create_file, "link"), (replace_file, "replace")],
+    [(put, step) for put in (create_file, replace_file) for step in ("open", "write", "close")]
+    + [(create_file, "link"), (replace_safely, "fsync"), (replace_safely, "replace")],
 )
 def test_a_failing_disk_leaves_what_was_there(
     put: Put, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / ("a.txt" if put is replace_file else "new.txt")
+    place = tmp_path / ("new.txt" if put is create_file else "a.txt")
     (tmp_path / "a.txt").write_text("old")
     real, failure = getattr(os, step), OSError(errno.ENOSPC, "No space left on device")
 
@@ -132,7 +147,7 @@ def test_a_failing_disk_leaves_what_was_there(
 
     monkeypatch.setattr(os, step, fail)
     with pytest.raises(UnavailableError, match=r"No space left on device.*Check space") as caught:
-        put(place, DATA, sync=True)
+        put(place, DATA)
     monkeypatch.undo()
     assert caught.value.__cause__ is failure
     assert Path(str(caught.value.path)).parent == tmp_path
@@ -186,14 +201,13 @@ def test_an_interrupt_inside_the_writing_leaves_nothing(
 @pytest.mark.parametrize(
     ("put", "steps"),
     [
-        (create_file, ["write temp", "fsync temp", "link temp a.txt", "unlink temp", "fsync folder"]),
-        (replace_file, ["write temp", "fsync temp", "replace temp a.txt", "fsync folder"]),
+        (create_file, ["write temp", "link temp a.txt", "unlink temp"]),
+        (create_unseen, ["write a.txt"]),
+        (replace_file, ["write temp", "replace temp a.txt"]),
+        (replace_safely, ["write temp", "fsync temp", "replace temp a.txt", "fsync folder"]),
     ],
 )
-@pytest.mark.parametrize("sync", [True, False])
-def test_the_order_of_steps(
-    put: Put, steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sync: bool
-) -> None:
+def test_the_order_of_steps(put: Put, steps: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     taken: list[str] = []
@@ -218,8 +232,79 @@ def test_the_order_of_steps(
 
     for name in ("open", "write", "fsync", "link", "replace", "unlink"):
         monkeypatch.setattr(os, name, record(name, getattr(os, name)))
-    put(folder / "a.txt", b"x", sync=sync)
-    assert taken == [step for step in steps if sync or "fsync" not in step]
+    put(folder / "a.txt", b"x")
+    assert taken == steps
+
+
+def test_a_file_that_nobody_sees_yet_is_still_created_only_once(tmp_path: Path) -> None:
+    written = create_unseen(tmp_path / "a.txt", DATA)
+    assert (written.size, written.sha256) == (len(DATA), hashlib.sha256(DATA).hexdigest())
+    with pytest.raises(UnavailableError, match="File exists"):
+        create_unseen(tmp_path / "a.txt", b"other")
+    assert (tmp_path / "a.txt").read_bytes() == DATA
+
+
+def test_a_stirred_folder_holds_what_it_held_and_was_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    made: list[str] = []
+    real = os.open
+
+    def spy(path: Any, flags: int, *rest: int) -> int:
+        made.append(Path(path).name)
+        assert flags & os.O_CREAT
+        assert flags & os.O_EXCL
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", spy)
+    before = tmp_path.stat().st_mtime_ns
+    os.utime(tmp_path, ns=(before, before - 10**9))
+    stir_folder(tmp_path)
+    assert tmp_path.stat().st_mtime_ns > before - 10**9
+    assert len(made) == 1
+    assert made[0].startswith(".tmp-")
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_long_piece_is_hashed_beside_the_writing_and_a_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"0123456789abcdef" * (1 << 16)
+    written = create_file(tmp_path / "a.bin", data)
+    assert written.sha256 == hashlib.sha256(data).hexdigest()
+
+    def fail(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", fail)
+    with pytest.raises(UnavailableError, match="No space left"):
+        create_file(tmp_path / "b.bin", data)
+    assert names(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("size", [100, 1 << 20])
+def test_a_forked_child_has_temporary_names_and_threads_of_its_own(size: int, tmp_path: Path) -> None:
+    """The threads that hash are the parent's, and so are the names it will give next."""
+    create_file(tmp_path / "first", b"x" * size)
+    with Staged(tmp_path / "a") as mine:
+        child = os.fork()
+        if child == 0:
+            done = 1
+            try:
+                with Staged(tmp_path / "b") as its:
+                    its.write(b"y" * size)
+                    its.seal()
+                    its.create()
+                    done = 0 if its.temporary != mine.temporary else 1
+            finally:
+                os._exit(done)
+        assert os.waitpid(child, 0)[1] == 0
+        mine.write(b"z" * size)
+        mine.seal()
+        mine.create()
+    assert [(tmp_path / name).read_bytes()[:1] for name in ("a", "b", "first")] == [b"z", b"y", b"x"]
+    assert names(tmp_path) == ["a", "b", "first"]
 
 
 @pytest.mark.parametrize("error", [InvalidValue("no"), KeyError("k"), KeyboardInterrupt()])
@@ -275,6 +360,8 @@ GONE: dict[str, Callable[[Path], object]] = {
     "move": lambda folder: move(folder / "a", folder / "b"),
     "sync": lambda folder: atomic.sync_file(folder / "a"),
     "sync folder": lambda folder: atomic.sync_folder(folder / "file"),
+    "stir": lambda folder: stir_folder(folder / "no"),
+    "unseen": lambda folder: create_unseen(folder / "no" / "a", b""),
 }
 
 

@@ -1,12 +1,16 @@
 import errno
 import os
+import socket
+import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runbundle.base.errors import InvalidName, UnavailableError
-from runbundle.io.confine import check_relative, files_below, inside, is_link
+from runbundle.io.confine import check_confined, check_relative, files_below, inside, is_link, read_regular
+from stand_ins import open_file_count
 
 BAD_PATHS = {
     "empty": "",
@@ -34,7 +38,7 @@ BAD_PATHS = {
 
 @pytest.mark.parametrize("path", BAD_PATHS.values(), ids=BAD_PATHS)
 def test_paths_that_might_leave_are_refused(path: Any, tmp_path: Path) -> None:
-    for check in (check_relative, lambda path, what: inside(tmp_path, path, what=what)):
+    for check in (check_relative, check_confined, lambda path, what: inside(tmp_path, path, what=what)):
         with pytest.raises(InvalidName, match="array name"):
             check(path, what="array name")
 
@@ -46,6 +50,59 @@ def test_plain_paths_are_inside_whether_they_exist_or_not(path: str, tmp_path: P
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_text("x")
     assert inside(tmp_path, path) == tmp_path / path
+
+
+@pytest.mark.parametrize("path", ["a:b", "a/why?.txt", "a\u200b", "x/\u202ey"], ids=ascii)
+def test_names_that_not_every_disk_holds_are_read_and_not_chosen(path: str, tmp_path: Path) -> None:
+    assert check_confined(path) == path
+    assert inside(tmp_path, path) == tmp_path / path
+    with pytest.raises(InvalidName, match="the part"):
+        check_relative(path)
+
+
+def test_a_very_long_path_is_refused_in_few_words() -> None:
+    with pytest.raises(InvalidName) as caught:
+        check_relative("../" * 100_000)
+    assert len(str(caught.value)) < 500
+
+
+def _socket(place: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(place))
+
+
+NO_FILES: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "socket": _socket,
+    "device": lambda place: os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 5)),  # /dev/zero, which never ends
+}
+
+
+@pytest.mark.parametrize("make", NO_FILES.values(), ids=NO_FILES)
+def test_what_might_never_end_is_refused_and_not_waited_for(make: Callable[[Path], object], tmp_path: Path) -> None:
+    try:
+        make(tmp_path / "a")
+    except PermissionError:
+        pytest.skip("only root makes devices")
+    with pytest.raises(InvalidName, match=r"is a pipe, socket or device") as caught:
+        inside(tmp_path, "a")
+    assert caught.value.path == str(tmp_path / "a")
+    with pytest.raises(UnavailableError):
+        read_regular(tmp_path / "a")
+
+
+def test_a_regular_file_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "link").symlink_to("a")
+    before = open_file_count()
+    assert read_regular(tmp_path / "a") == read_regular(tmp_path / "link") == b"x" * 3_000_000
+    with pytest.raises(UnavailableError, match="no regular file"):
+        read_regular(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "none")
+    with pytest.raises(NotADirectoryError):
+        read_regular(tmp_path / "a" / "b")
+    assert open_file_count() == before
 
 
 @pytest.fixture

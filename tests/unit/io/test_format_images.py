@@ -1,5 +1,7 @@
 import hashlib
 import io
+import struct
+import zlib
 from typing import Any
 
 import cv2
@@ -203,3 +205,61 @@ def test_encoding_does_not_touch_the_image() -> None:
     for name in ("png", "jpeg"):
         written(name, COLOUR)
     assert hashlib.sha256(COLOUR.tobytes()).hexdigest() == before
+
+
+@pytest.mark.parametrize("name", ["png", "mask", "jpeg"])
+def test_plain_images_pack_well_and_come_back(name: str) -> None:
+    for value in (0, 255):
+        image = np.full((4000, 4000), value, np.uint8)
+        options = {"png": {"compression": 9}, "jpeg": {"quality": 1}}.get(name, {})
+        assert np.abs(round_trip(name, image, **options).astype(int) - image).max() <= 1
+
+
+def _claiming(name: str, side: int) -> bytes:
+    """A small image whose head claims to be large."""
+    data = written(name, np.zeros((64, 64), np.uint8))
+    if name == "jpeg":
+        start = data.index(b"\xff\xc0") + 5
+        return data[:start] + struct.pack(">HH", side, side) + data[start + 4 :]
+    head = b"IHDR" + struct.pack(">II", side, side) + data[24:29]
+    return data[:12] + head + struct.pack(">I", zlib.crc32(head)) + data[33:]
+
+
+@pytest.mark.parametrize("name", ["png", "mask", "jpeg"])
+@pytest.mark.parametrize("side", [0, 13_000, 30_000, 65_500])
+def test_an_image_that_claims_more_than_it_holds_is_refused_before_anything_is_made(
+    name: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cv2, "imdecode", pytest.fail)
+    with pytest.raises(DecodeError, match=r"cannot hold|has no pixels"):
+        get_format(name).decode(_claiming(name, side), {})
+
+
+@pytest.mark.parametrize("name", ["png", "mask", "jpeg"])
+def test_an_image_of_another_kind_is_a_decode_error(name: str) -> None:
+    image = np.zeros((9, 9, 3), np.uint8)
+    kinds = {".png", ".jpg", ".bmp", ".tiff", ".webp", ".ppm"} - {".jpg" if name == "jpeg" else ".png"}
+    for kind in kinds:
+        with pytest.raises(DecodeError, match="The image is not readable: it is no"):
+            get_format(name).decode(bytes(cv2.imencode(kind, image)[1]), {})
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg"])
+def test_an_image_cut_short_is_a_decode_error_and_never_half_grey(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    data = written(name, np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8))
+    for size in range(0, len(data) - 12, 97):  # the last 12 bytes of a PNG are its end mark alone
+        with pytest.raises(DecodeError):
+            get_format(name).decode(data[:size], {})
+    capfd.readouterr()  # libpng says it as well
+
+
+@pytest.mark.parametrize("name", ["png", "mask"])
+def test_a_chunk_longer_than_its_file_is_refused_before_room_is_made_for_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = written(name, GREY > 99 if name == "mask" else GREY)
+    monkeypatch.setattr(cv2, "imdecode", pytest.fail)
+    for length in (len(data), 2**31 - 1, 2**32 - 1):
+        long = data[:33] + struct.pack(">I", length) + b"teXt" + data[33:]
+        with pytest.raises(DecodeError, match="ends before its picture does"):
+            get_format(name).decode(long, {})

@@ -1,4 +1,5 @@
 import csv
+import enum
 import io
 import math
 from types import MappingProxyType
@@ -143,3 +144,35 @@ def test_facts_of_a_table_are_those_of_its_values() -> None:
             "n": {"dtype": "null", "nulls": 2, "min": None, "max": None},
         },
     }
+
+
+class Level(int, enum.Enum):
+    HIGH = 3
+
+
+class Share(float, enum.Enum):
+    HALF = 0.5
+
+
+class Grade(str, enum.Enum):  # noqa: UP042 - users write names like this as well
+    GOOD = "good"
+
+
+@pytest.mark.parametrize(("member", "spelt"), [(Level.HIGH, "3"), (Share.HALF, "0.5"), (Grade.GOOD, "good")])
+def test_a_member_of_an_enum_is_written_as_what_it_holds(member: Any, spelt: str) -> None:
+    assert round_trip("csv", [{"a": member, Grade.GOOD: 1}]) == [{"a": spelt, "good": "1"}]
+
+
+def test_a_name_too_long_to_be_read_back_is_refused() -> None:
+    assert round_trip("csv", [{"x" * 131_072: "y" * 131_072}]) == [{"x" * 131_072: "y" * 131_072}]
+    with pytest.raises(InvalidValue, match="A column name has more than"):
+        written("csv", [{"x" * 131_073: 1}])
+
+
+def test_what_another_library_sets_as_a_limit_writes_nothing_that_is_not_read() -> None:
+    limit = csv.field_size_limit(10_000_000)
+    try:
+        with pytest.raises(InvalidValue, match="more than can be read back"):
+            written("csv", [{"a": "x" * 131_073}])
+    finally:
+        csv.field_size_limit(limit)

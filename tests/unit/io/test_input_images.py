@@ -1,12 +1,14 @@
 import io
 import struct
+import subprocess
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from runbundle.base.errors import DecodeError
 from runbundle.io.input_image import decode_bgr
@@ -132,14 +134,39 @@ NO_PICTURES = {
     "0 px": _png_header(0, 10),
     "more rows than there are": _png_header(65_500, 100),
     "floats": saved(np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3), "TIFF"),
+    "13000 px PNG without its pixels": _png_header(13_000, 13_000),
+    "13000 px JPEG without its pixels": _jpeg_header(13_000),
+    "PostScript, which Pillow hands to Ghostscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "Photoshop": b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, 2, 2, 8, 3) + bytes(99),
     "damaged checksum": saved(RGB, "PNG").replace(b"IHDR\0\0\0\x07", b"IHDR\0\0\0\x08"),
 }
 
 
 @pytest.mark.parametrize("data", NO_PICTURES.values(), ids=NO_PICTURES)
 def test_what_is_no_picture_is_a_decode_error(data: bytes) -> None:
-    with pytest.raises(DecodeError, match=r"^The picture is (not readable|too large): "):
-        decode_bgr(data)
+    decode_bgr(saved(RGB, "PNG"))  # what is imported on the way is no memory of this one
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match=r"^The picture is (not readable|too large): "):
+            decode_bgr(data)
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_program_is_started_for_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", pytest.fail)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", "gs")
+    with pytest.raises(DecodeError):
+        decode_bgr(NO_PICTURES["PostScript, which Pillow hands to Ghostscript"])
+
+
+def test_plain_pictures_pack_well_and_are_read() -> None:
+    plain = np.zeros((3000, 3000, 3), np.uint8)
+    for kind in ("PNG", "JPEG"):
+        for options in ({}, {"optimize": True}, {"quality": 1}, {"progressive": True, "quality": 1}):
+            assert decode_bgr(saved(plain, kind, **options)).shape == plain.shape
+    assert decode_bgr(saved(Image.new("1", (6000, 6000)), "PNG", optimize=True)).shape == (6000, 6000, 3)
 
 
 def _with_thumbnail(jpeg: bytes) -> bytes:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from runbundle.base.errors import (
     AlreadyExistsError,
+    CorruptError,
     InvalidType,
     InvalidValue,
     LogCorrupt,
@@ -21,7 +23,19 @@ from runbundle.base.errors import (
     RunClosed,
     UnavailableError,
 )
-from runbundle.io.journal import FIRST_LINK, Journal, has_writer, read_intact, read_journal
+from runbundle.io.journal import (
+    CRC32,
+    FIRST_LINK,
+    SHA256,
+    Chain,
+    Journal,
+    Scan,
+    cut_journal,
+    has_writer,
+    read_intact,
+    read_journal,
+)
+from runbundle.io.points import PointJournal
 from stand_ins import open_file_count
 
 RECORDS: list[dict[str, Any]] = [
@@ -262,7 +276,7 @@ journal = Journal.create(path)
 journal.append({"record": "note"})
 to_parent, from_child = os.pipe()
 to_child, from_parent = os.pipe()
-journal._lock.acquire()  # as if another thread were appending
+journal.lock.acquire()  # as if another thread were appending
 child = os.fork()
 if child == 0:
     os.write(from_child, has_writer(path) and b"held," or b"free,")
@@ -274,7 +288,7 @@ if child == 0:
     os.write(from_child, b"ready\\n")
     os.read(to_child, 1)
     os._exit(0)
-journal._lock.release()
+journal.lock.release()
 told = b""
 while not told.endswith(b"\\n"):
     told += os.read(to_parent, 100)
@@ -414,6 +428,269 @@ def test_a_failed_sync_is_not_acknowledged(journal: Journal, monkeypatch: pytest
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(UnavailableError, match="Syncing the log failed: Input/output error"):
         journal.sync()
+
+
+class Disk:
+    """Fails the syncs whose numbers are named, and tells what was synced: (inode, bytes there)."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: Sequence[int]) -> None:
+        self.synced: list[int] = []
+        self._real, self._failing, self._count = os.fsync, set(failing), 0
+        monkeypatch.setattr(os, "fsync", self.sync)
+
+    def sync(self, fd: int) -> None:
+        self._count += 1
+        if self._count in self._failing:
+            raise OSError(errno.EIO, "Input/output error")
+        self._real(fd)
+        self.synced.append(os.fstat(fd).st_ino)
+
+
+@pytest.mark.parametrize("chain", [SHA256, CRC32], ids=["sha256", "crc32"])
+def test_after_a_failed_sync_the_log_goes_on_in_a_new_file_of_the_same_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain: Chain
+) -> None:
+    """The kernel may count the lost pages as clean: a second sync of them would succeed and save nothing."""
+    path = tmp_path / "log.jsonl"
+    journal = Journal.create(path, chain)
+    journal.append(RECORDS[0])
+    disk = Disk(monkeypatch, [1])
+    first, data = path.stat().st_ino, path.read_bytes()
+    with pytest.raises(UnavailableError):
+        journal.sync()
+    assert not journal.is_synced
+    journal.append(RECORDS[1])  # a kill loses nothing of it, and that is all it promises
+    assert path.stat().st_ino == first
+    journal.sync()
+    again = path.stat().st_ino
+    assert again != first
+    assert first not in disk.synced
+    assert {again, tmp_path.stat().st_ino} <= set(disk.synced)
+    assert path.read_bytes().startswith(data)
+    assert (journal.is_synced, has_writer(path)) == (True, True)
+    assert journal.append(RECORDS[2]) == 2
+    journal.close()
+    assert not has_writer(path)
+    assert [record["record"] for record in read_intact(path, chain).records] == ["header", "note", "note"]
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["log.jsonl"]
+
+
+@pytest.mark.parametrize("failing", [(1, 2), (1, 2, 3), (1, 3)], ids=str)
+def test_a_sync_that_fails_again_while_the_log_is_written_anew_is_not_acknowledged(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...]
+) -> None:
+    journal.append(RECORDS[0])
+    disk = Disk(monkeypatch, failing)
+    used: list[int] = []
+    while not journal.is_synced:
+        used.append(path.stat().st_ino)
+        try:
+            journal.sync()
+        except UnavailableError:
+            assert not journal.is_synced
+    assert len(used) == len(failing) + 1 if failing != (1, 3) else len(used) == 3
+    assert path.stat().st_ino in disk.synced
+    assert journal.append(RECORDS[1]) == 1
+    assert len(read_intact(path).records) == 2
+    assert open_file_count() == open_file_count()
+
+
+def test_a_safe_record_whose_sync_failed_is_taken_back_and_the_next_one_is_in_a_new_file(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(RECORDS[0])
+    disk = Disk(monkeypatch, [1])
+    first, data = path.stat().st_ino, path.read_bytes()
+    with pytest.raises(UnavailableError, match="Input/output error"):
+        journal.append(RECORDS[1], sync=True)
+    assert path.read_bytes() == data
+    assert journal.append(RECORDS[2], sync=True) == 1
+    assert path.stat().st_ino != first
+    assert first not in disk.synced
+    assert [record.get("data") for record in read_intact(path).records] == [None, [1.5]]
+
+
+def test_what_cannot_be_opened_while_the_log_is_written_anew_is_our_error(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(RECORDS[0])
+    Disk(monkeypatch, [1])
+    with pytest.raises(UnavailableError):
+        journal.sync()
+    real = os.open
+
+    def refuse(name: Any, flags: int, *rest: int) -> int:
+        if flags & os.O_APPEND:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(name, flags, *rest)
+
+    for act in (journal.sync, lambda: journal.append(RECORDS[1], sync=True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", refuse)
+            with pytest.raises(UnavailableError, match="Too many open files"):
+                act()
+    journal.sync()
+    assert journal.append(RECORDS[1]) == 1
+    assert len(read_intact(path).records) == 2
+
+
+def test_lines_that_a_failed_sync_took_are_missed_not_made_up(
+    journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the file system fills with zeros what it could not write."""
+    journal.append(RECORDS[0])
+    Disk(monkeypatch, [1])
+    with pytest.raises(UnavailableError):
+        journal.sync()
+    with path.open("r+b") as stream:
+        stream.write(bytes(10))
+    with pytest.raises(CorruptError, match="lost lines when a sync of it failed"):
+        journal.sync()
+    assert not journal.is_synced
+
+
+def test_what_is_safe_is_not_synced_again(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.append(RECORDS[0])
+    disk = Disk(monkeypatch, [])
+    journal.sync()
+    journal.sync()
+    assert len(disk.synced) == 1
+    journal.append(RECORDS[1])
+    assert not journal.is_synced
+
+
+# --- points --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def points(path: Path) -> Iterator[PointJournal]:
+    made = PointJournal.create(path, CRC32)
+    yield made
+    made.close()
+
+
+def test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before(points: PointJournal, path: Path) -> None:
+    points.append({"record": "header"})
+    for step in range(3):
+        points.put_point(1, step, 1_700_000_000_000 + step, {"größe": 0.5, "a": step}, sync=False)
+    link = 0
+    for seq, raw in enumerate(path.read_bytes().splitlines(keepends=True)):
+        record = json.loads(raw)
+        assert (record["seq"], record["prev_crc32"]) == (seq, link)
+        assert list(record) == sorted(record)
+        link = zlib.crc32(raw)
+    assert points.end == (4, link, path.stat().st_size)
+    assert read_intact(path, CRC32).records[-1] == {
+        "record": "point",
+        "attempt": 1,
+        "step": 2,
+        "ts_ms": 1_700_000_000_002,
+        "values": {"größe": 0.5, "a": 2},
+        "seq": 3,
+        "prev_crc32": json.loads(raw)["prev_crc32"],
+    }
+
+
+@pytest.mark.parametrize("values", [{"x": 2**70}, {1: 1}, {"x": object()}], ids=["big", "key", "object"])
+@pytest.mark.parametrize("sync", [True, False])
+def test_a_point_that_cannot_be_spelt_leaves_nothing(
+    points: PointJournal, path: Path, values: dict[str, Any], *, sync: bool
+) -> None:
+    points.put_point(1, 0, 0, {"x": 1}, sync)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        points.put_point(1, 1, 0, values, sync)
+    assert path.read_bytes() == before
+    points.put_point(1, 1, 0, {"x": 2}, sync)
+    assert len(read_intact(path, CRC32).records) == 2
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_short_writes_make_one_point(
+    points: PointJournal, path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:size]))
+    for step in range(3):
+        points.put_point(1, step, 0, {"x": step}, sync=False)
+    assert [record["step"] for record in read_intact(path, CRC32).records] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("share", [0, 9, 10_000], ids=["nothing", "a part", "all"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError], ids=["Ctrl-C", "full"])
+def test_a_point_that_was_stopped_is_taken_back(
+    points: PointJournal, path: Path, monkeypatch: pytest.MonkeyPatch, share: int, kind: type[BaseException]
+) -> None:
+    points.put_point(1, 0, 0, {"x": 0}, sync=False)
+    before, write = path.read_bytes(), os.write
+
+    def stop(fd: int, data: bytes) -> int:
+        write(fd, data[:share])
+        raise kind(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", stop)
+        with pytest.raises(KeyboardInterrupt if kind is KeyboardInterrupt else UnavailableError):
+            points.put_point(1, 1, 0, {"x": 1}, sync=False)
+    assert path.read_bytes() == before
+    points.put_point(1, 2, 0, {"x": 2}, sync=False)
+    assert [record["step"] for record in read_intact(path, CRC32).records] == [0, 2]
+
+
+def test_a_safe_point_is_synced_and_one_in_a_closed_journal_is_refused(
+    points: PointJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch, [])
+    points.put_point(1, 0, 0, {"x": 0}, sync=True)
+    assert disk.synced == [path.stat().st_ino]
+    points.close()
+    for sync in (True, False):
+        with pytest.raises(RunClosed):
+            points.put_point(1, 1, 0, {"x": 0}, sync)
+    assert len(read_intact(path, CRC32).records) == 1
+
+
+def test_a_scan_goes_on_where_it_ended(journal: Journal, path: Path) -> None:
+    scan = Scan(path)
+    assert list(scan) == []
+    for seq, record in enumerate(RECORDS):
+        journal.append(record)
+        assert [found["seq"] for found in scan] == [seq]
+        assert list(scan) == []
+    with path.open("ab") as stream:
+        stream.write(b'{"rec')
+    assert list(scan) == []
+    assert scan.torn_bytes == 5
+    assert (scan.seq, scan.good_bytes, scan.damage) == (3, path.stat().st_size - 5, None)
+
+
+def test_a_scan_that_met_damage_meets_it_again(journal: Journal, path: Path) -> None:
+    journal.append(RECORDS[0])
+    with path.open("ab") as stream:
+        stream.write(b"{}\n")
+    scan = Scan(path).run_through()
+    assert scan.damage is not None
+    assert list(scan) == []
+    with pytest.raises(LogCorrupt, match="Line 2"):
+        scan.require_intact()
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_journal_is_cut_and_what_is_cut_off_is_kept(data: bytes, path: Path, tmp_path: Path, *, keep: bool) -> None:
+    kept = tmp_path / "kept" / "tail" if keep else None
+    offset = len(b"".join(data.splitlines(keepends=True)[:2]))
+    cut_journal(path, SHA256, offset, keep=kept)
+    assert path.read_bytes() == data[:offset]
+    assert kept is None or kept.read_bytes() == data[offset:]
+    with pytest.raises(CorruptError, match="not whole where it was cut"):
+        cut_journal(path, SHA256, offset - 3, keep=None)
+
+
+def test_a_journal_whose_writer_lives_is_not_cut(journal: Journal, path: Path) -> None:
+    journal.append(RECORDS[0])
+    with pytest.raises(RunBusy):
+        cut_journal(path, SHA256, 0, keep=None)
+    assert len(read_intact(path).records) == 1
 
 
 def test_a_closed_journal_promises_nothing(journal: Journal) -> None:

@@ -259,7 +259,7 @@ def test_a_log_that_refuses_frees_the_name_again(run: rb.RunIO, monkeypatch: pyt
     source.write_bytes(b"source")
     before = files(run.path)
 
-    def full(_: object) -> int:
+    def full(*_: object, **__: object) -> int:
         raise errors.UnavailableError("Appending failed: No space left on device")
 
     with monkeypatch.context() as patch:

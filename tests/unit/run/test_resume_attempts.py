@@ -12,7 +12,7 @@ import pytest
 import runbundle as rb
 from runbundle import errors
 from runbundle.io import atomic
-from runbundle.run import artifacts
+from runbundle.run.session import Session
 from sample_runs import (
     CONTRACT,
     LOG,
@@ -135,7 +135,7 @@ def test_a_kill_inside_a_replacement_is_no_damage(tmp_path: Path, monkeypatch: p
     if where == "before the rename":
         monkeypatch.setattr(atomic.Staged, "replace", die)
     else:
-        monkeypatch.setattr(artifacts, "_say_or_undo", die)
+        monkeypatch.setattr(Session, "say_artifact", die)
     with pytest.raises(KeyboardInterrupt):
         run.write("fact", {"version": 2}, replace=True)
     monkeypatch.undo()
@@ -151,8 +151,6 @@ def test_a_kill_inside_a_replacement_is_no_damage(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("step", ["say", "move"])
 def test_a_kill_while_resuming_is_no_damage(killed: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """I16: the files of a try set aside are at one of two places."""
-    from runbundle.run.session import Session  # noqa: PLC0415
-
     real = getattr(Session, step)
 
     def die(self: Session, *args: Any, **fields: Any) -> Any:

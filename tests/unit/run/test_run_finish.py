@@ -173,7 +173,10 @@ def test_the_manifest_is_brought_up_to_the_end(tmp_path: Path) -> None:
 def test_names_with_odd_characters_are_sealed_and_intact(tmp_path: Path) -> None:
     """A line separator of Unicode ends no line of a seal."""
     run = project(tmp_path).start()
-    run.save("a b\u2028c é 表.json", 1)
+    run.save("a b c é 表.json", 1)
+    source = tmp_path / "a b\u2028c \u200b: é 表.jpg"
+    source.write_bytes(b"from a camera")
+    run.ingest(source)
     (run.path / "logs" / "aux").write_text("by hand")
     run.finish()
     assert codes(rb.open_run(run.path).verify()) == []
@@ -329,23 +332,33 @@ from sample_runs import project
 
 with project(Path("store")).start(run_id="r") as run:
     run.save("x.json", 1)
-    child = os.fork()
-    if child == 0:
-        for write in (lambda: run.save("y.json", 1), lambda: run.log({"a": 1}), run.finish, run.flush):
-            try:
-                write()
-                os._exit(1)
-            except errors.RunClosed:
-                pass
-        raise SystemExit(0)  # leaves the block, and must not end the run
-    assert os.waitpid(child, 0)[1] == 0
+    run.log({"a": 0})
+    for is_writing in (False, True):
+        child = os.fork()
+        if child == 0:
+            if is_writing:
+                run.save("y.json", 1)
+                run.log({"a": 1})
+                run.flush()
+            raise SystemExit(0)  # leaves the block, and must not end the run
+        assert os.waitpid(child, 0)[1] == 0
+    assert not run.is_finished
     run.save("z.json", 1)
+    run.log({"a": 2})
 """
 
 
-def test_a_forked_child_cannot_write_nor_end_the_run(tmp_path: Path) -> None:
+def test_a_forked_child_writes_in_its_own_log_and_cannot_end_the_run(tmp_path: Path) -> None:
     done = run_child(FORKED, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     run = rb.open_run(tmp_path / "store" / "runs" / "demo" / "r")
-    assert [record.artifact_id for record in run.artifacts()] == ["x.json", "z.json"]
+    writers = {record.artifact_id: record.pointer and record.pointer.writer for record in run.artifacts()}
+    (child,) = {name.split(".")[1] for name in files(run.path) if name.startswith("artifacts.")} - {"jsonl"}
+    assert writers == {"x.json": "", "y.json": child, "z.json": ""}
+    assert run.series("a") == ([0, 1], [0, 2])
+    assert [(point.writer, point.step, point.value) for point in run.series("a", raw=True)] == [
+        (child, 0, 1),
+        ("", 0, 0),
+        ("", 1, 2),
+    ] or run.series("a", raw=True)[0].writer == ""
     assert (run.status, codes(run.verify())) == ("completed", [])

@@ -136,7 +136,7 @@ def test_metrics_json_holds_scalars_and_series(run: rb.RunIO) -> None:
     run.summary.update(x=9, note="good", nothing=None)
     run.finish()
     assert document(run) == {
-        "schema_version": 0,
+        "schema_version": 1,
         "scalars": {"x": 9, "only": "NaN", "note": "good", "nothing": None},
         "series": {
             "x": {
@@ -223,7 +223,7 @@ def test_a_journal_that_a_kill_left_empty_gets_its_header(run: rb.RunIO) -> None
 
 
 def test_a_journal_that_could_not_be_begun_can_be_begun_again(run: rb.RunIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
+    def full(*_: object, **__: object) -> int:
         raise errors.UnavailableError("Appending failed: No space left on device")
 
     with monkeypatch.context() as patch:

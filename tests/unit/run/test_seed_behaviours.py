@@ -70,7 +70,7 @@ def test_facts_of_the_project_stand_in_the_manifest(tmp_path: Path) -> None:
 
 def test_the_manifest_holds_our_fields_beside_those_of_the_seed(run: rb.RunIO) -> None:
     manifest = manifest_of(run)
-    assert (manifest["schema_version"], manifest["status"], manifest["project_name"]) == (0, "running", "demo")
+    assert (manifest["schema_version"], manifest["status"], manifest["project_name"]) == (1, "running", "demo")
     assert manifest["producer"]["name"] == "runbundle"
     assert manifest["contract"]["name"] == "seed"
     assert manifest["git_hash"] is None

@@ -112,6 +112,6 @@ def load(data: bytes) -> Any:
         pass
     except RecursionError as error:
         raise DecodeError("The YAML is not readable: it is nested too deeply") from error
-    from runbundle.io.formats._yaml_other import read_other  # noqa: PLC0415 - slow to load, and seldom needed
+    from runbundle.base.yamltext import read_other  # noqa: PLC0415 - slow to load, and seldom needed
 
     return read_other(text)
