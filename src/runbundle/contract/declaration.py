@@ -10,7 +10,6 @@ from runbundle.base.errors import (
     ContractError,
     DecodeError,
     InvalidType,
-    MissingExtra,
     RunbundleError,
     UnsupportedVersion,
 )

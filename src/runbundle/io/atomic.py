@@ -24,6 +24,7 @@ from runbundle.base.ids import Digest
 
 TEMPORARY_PREFIX = ".tmp-"
 CHUNK_BYTES = 1 << 22
+_FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS
 _OVERLAP_BYTES = 1 << 18  # a shorter piece is hashed sooner than it is handed to another thread
 
 Buffer = bytes | bytearray | memoryview
@@ -298,7 +299,7 @@ def _sync(path: str | Path, flags: int) -> None:
 
 def sync_fd(fd: int) -> None:
     """Make what an open file holds survive a power cut; on macOS past the drive's own cache."""
-    if hasattr(fcntl, "F_FULLFSYNC"):
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
-    else:
+    if _FULL_SYNC is None:
         os.fsync(fd)
+    else:
+        fcntl.fcntl(fd, _FULL_SYNC)

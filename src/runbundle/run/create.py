@@ -236,7 +236,7 @@ def _settle(session: Session, plan: Plan) -> None:
     """All that was made is yet to be synced: the files, their folders, and the folders down from the store."""
     place, store = str(session.run_dir), str(plan.store)
     session.folders.update(plan.layout.precreate)
-    folders = [place, *(f"{place}/{relative}" for relative in plan.layout.precreate)]
+    folders = [place]
     folder = place
     while folder != store:
         folder = folder.rpartition("/")[0]

@@ -83,9 +83,8 @@ class MetricLog:
 
     def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Append a point; see ``RunIO.log``. A plain dict of the same names as the last one goes the short way."""
-        group = self._last
-        journal = self._journal
-        if journal is None or group is None or type(values) is not dict or len(values) != group.size:
+        group, journal = self._last, self._journal
+        if group is None or journal is None or type(values) is not dict or len(values) != group.size:
             self._log_carefully(values, step)
             return
         try:
@@ -94,27 +93,25 @@ class MetricLog:
         except (KeyError, TypeError, OverflowError):
             total = None
         # of plain numbers alone the sum is one, and what is not finite leaves no zero
-        is_plain = type(total) in _PLAIN and total - total == 0.0
-        if not is_plain or (step is not None and (type(step) is not int or not _MIN <= step <= _MAX)):
+        if type(total) not in _PLAIN or total - total != 0.0 or (type(step) is not int and step is not None):
             self._log_carefully(values, step)
             return
         journal.lock.acquire()  # a `with` takes three times as long (benchmarks/speed.py, row steps)
         try:
-            number = step if step is not None else self._next(group)
-            journal.put_point(self._attempt, number, self._nanoseconds() // 1_000_000, values, self._is_power)
+            if step is None:
+                step = self._next(group)
+            journal.put_point(self._attempt, step, self._nanoseconds() // 1_000_000, values, self._is_power)
+            group.next_step = step + 1
+            group.steps.append(step)
             group.rows.append(row)
-            group.steps.append(number)
-            self._lines += 1
-            if number >= group.next_step:
-                group.next_step = number + 1
             if len(group.steps) >= _BATCH:
                 self._gather(group)
+            return
         except TypeError:  # an integer beyond 64 bits, or a key that is no plain text
-            is_plain = False
+            pass
         finally:
             journal.lock.release()
-        if not is_plain:
-            self._log_carefully(values, step)
+        self._log_carefully(values, step)
 
     def _next(self, group: _Group) -> int:
         """The step of a point that was given none: it counts by itself for each name."""
@@ -143,8 +140,7 @@ class MetricLog:
                 self._last = group
                 group.rows.append(tuple(numbers.values()))
                 group.steps.append(number)
-                self._lines += 1
-                group.next_step = max(group.next_step, number + 1)
+                group.next_step = number + 1
                 if len(group.steps) >= _BATCH:
                     self._gather(group)
 
@@ -168,6 +164,7 @@ class MetricLog:
         """Take in a batch. Where groups share a name, the columns find out if that is not the order of the journal."""
         steps, group.steps = group.steps, []
         rows, group.rows = group.rows, []
+        self._lines += len(steps)
         if steps:
             self._columns.add(group.names, steps, rows)
 
@@ -281,13 +278,16 @@ class Summary(MutableMapping[str, Any]):
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidType(f"The name of a metric is text, not {name!r}")
-    refuse_non_json(name, "the name of a metric")
+    if not name.isascii():
+        refuse_non_json(name, "the name of a metric")
     return str.__str__(name)
 
 
 def _number(name: str, value: Any) -> float:
     plain = value
-    if hasattr(value, "item"):  # arrays and tensors, of which one with several elements refuses
+    if type(value) not in _PLAIN and hasattr(
+        value, "item"
+    ):  # arrays and tensors, of which one with several elements refuses
         with suppress(TypeError, ValueError, RuntimeError):
             plain = value.item()
     if not isinstance(plain, int | float):

@@ -73,7 +73,9 @@ class Column:
         """Take in points in the order they were logged."""
         if not are_ordered or (self.last_step is not None and steps[0] <= self.last_step):
             self.is_ordered = False
-        low, high = extremes(values)
+        low, high = min(values), max(values)
+        if math.isnan(low) or math.isnan(high):  # a NaN that is not the first is passed over
+            low, high = extremes(values)
         self.low = low if math.isnan(self.low) else min(self.low, low)
         self.high = high if math.isnan(self.high) else max(self.high, high)
         self.count += len(values)

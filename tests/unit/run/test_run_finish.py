@@ -327,7 +327,6 @@ def test_the_end_is_said_before_the_manifest_and_the_seal_last(tmp_path: Path, m
 FORKED = """
 import os
 from pathlib import Path
-from runbundle import errors
 from sample_runs import project
 
 with project(Path("store")).start(run_id="r") as run:
@@ -356,9 +355,6 @@ def test_a_forked_child_writes_in_its_own_log_and_cannot_end_the_run(tmp_path: P
     (child,) = {name.split(".")[1] for name in files(run.path) if name.startswith("artifacts.")} - {"jsonl"}
     assert writers == {"x.json": "", "y.json": child, "z.json": ""}
     assert run.series("a") == ([0, 1], [0, 2])
-    assert [(point.writer, point.step, point.value) for point in run.series("a", raw=True)] == [
-        (child, 0, 1),
-        ("", 0, 0),
-        ("", 1, 2),
-    ] or run.series("a", raw=True)[0].writer == ""
+    told = sorted((point.writer, point.step, point.value) for point in run.series("a", raw=True))
+    assert told == [("", 0, 0), ("", 1, 2), (child, 0, 1)]
     assert (run.status, codes(run.verify())) == ("completed", [])

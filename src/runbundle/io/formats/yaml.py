@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from runbundle.base import jsontext
 from runbundle.base.errors import DecodeError, InvalidValue
 from runbundle.io.formats._yaml_rows import OtherSpellingError, read_rows
 from runbundle.io.formats.base import Encoded, Format
+from runbundle.io.jsonbytes import quickly
 
 _EXPONENT = re.compile(r"(-?\d+)(e.*)")
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # in YAML; JSON takes them as they are
@@ -42,33 +43,36 @@ FORMAT = YamlFormat()
 
 def dump(value: Any) -> bytes:
     """One YAML document in UTF-8, keys sorted; errors as ``jsontext.pretty``."""
-    jsontext.refuse_non_json(value, "the value")
+    if quickly(value) is None:
+        jsontext.refuse_non_json(value, "the value")
     try:
-        return "".join(f"{row}\n" for row in _rows(value)).encode("utf-8")
+        rows: list[str] = []
+        _rows(value, "", rows)
+        return "\n".join((*rows, "")).encode("utf-8")
     except InvalidValue:
         raise
     except (ValueError, RecursionError):
         raise InvalidValue("the value cannot be written as YAML", hint="Make it smaller or flatter") from None
 
 
-def _rows(value: Any) -> Iterator[str]:
+def _rows(value: Any, indent: str, rows: list[str]) -> None:
+    """Append the lines of a value."""
     if isinstance(value, dict) and value:
         for key in sorted(value):
-            yield from _entry(f"{_key(key)}:", value[key])
+            _entry(f"{indent}{_key(key)}:", value[key], indent, rows)
     elif isinstance(value, list | tuple) and value:
         for item in value:
-            yield from _entry("-", item)
+            _entry(f"{indent}-", item, indent, rows)
     else:
-        yield _scalar(value)
+        rows.append(indent + _scalar(value))
 
 
-def _entry(head: str, value: Any) -> Iterator[str]:
-    rows = _rows(value)
+def _entry(head: str, value: Any, indent: str, rows: list[str]) -> None:
     if isinstance(value, dict | list | tuple) and value:
-        yield head
-        yield from (f"  {row}" for row in rows)
+        rows.append(head)
+        _rows(value, f"{indent}  ", rows)
     else:
-        yield f"{head} {next(rows)}"
+        rows.append(f"{head} {_scalar(value)}")
 
 
 def _key(key: str) -> str:
