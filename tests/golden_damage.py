@@ -1,18 +1,33 @@
-"""The golden run, and what can be done to it: damage by name, and the findings that it must give."""
+"""The golden runs, and what can be done to them: damage by name, and the findings that it must give.
+
+``GOLDEN`` has a contract, two attempts and a writer that joined; ``JOINED`` and ``INTERRUPTED`` are told of in
+``golden_maker``.
+"""
 
 import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-GOLDEN = Path(__file__).parent / "golden" / "v0" / "runs" / "demo" / "2026-11-21_10-00-00_0123456789ab"
-ROOT_DIGEST = "46aa8b327d3f695d7e0ec8e98f570797a911a2349ae00f541d0def64b9165d07"
-LOG = "artifacts.jsonl"
+import golden_maker
+
+VERSION_1 = Path(__file__).parent / "golden" / "v1"
+GOLDEN = VERSION_1 / "runs" / "demo" / "2026-11-21_10-00-00_0123456789ab"
+JOINED, INTERRUPTED = VERSION_1 / golden_maker.JOINED, VERSION_1 / golden_maker.INTERRUPTED
+ROOT_DIGEST = "51512852171c3fd08d63cc6b0cbb176fe9b593ce317b9b9f2e1ed0cc80672f0b"
+# SHA-256 of what `sha256sum` prints of all files, sorted by path: golden runs are never changed once a version is out
+FROZEN = {
+    GOLDEN: "8f0b0b80cb128dca89a90d1ccdc928187ec51b30bf89cbe5555e62e8eccf6f50",
+    JOINED: "0b8f69556feb28143556da2fc00d5eb7e8f8d1b926d4392751de0f246b402ed6",
+    INTERRUPTED: "7b5fabf5872b89ece58a13c671bee5c101481c5c327dc4550957bd83e791742e",
+}
+LOG, POINTS, HELPER = "artifacts.jsonl", "metrics.jsonl", "artifacts.helper.jsonl"
 NOTES = "input/notes.txt"
 HEIGHTS = "artifacts/table/heights.csv"
 PREVIEW = "artifacts/image/preview.png"
@@ -24,6 +39,12 @@ MANIFEST = "run_manifest.json"
 SEAL = "SHA256SUMS"
 
 Damage = Callable[[Path], None]
+
+
+def listing(run: Path) -> str:
+    """What ``sha256sum`` prints of all files of a run, sorted by path."""
+    paths = sorted(path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file())
+    return "".join(f"{hashlib.sha256((run / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
 
 
 def edit(name: str, old: bytes, new: bytes) -> Damage:
@@ -84,28 +105,77 @@ def drop_lines(name: str, count: int) -> Damage:
     return damage
 
 
+def drop_line(name: str, number: int) -> Damage:
+    def damage(run: Path) -> None:
+        lines = (run / name).read_bytes().splitlines(keepends=True)
+        (run / name).write_bytes(b"".join(lines[:number] + lines[number + 1 :]))
+
+    return damage
+
+
+def append(name: str, data: bytes) -> Damage:
+    def damage(run: Path) -> None:
+        with (run / name).open("ab") as file:
+            file.write(data)
+
+    return damage
+
+
+def copy(source: str, target: str) -> Damage:
+    def damage(run: Path) -> None:
+        shutil.copyfile(run / source, run / target)
+
+    return damage
+
+
+def seal_anew(damage: Damage) -> Damage:
+    """Do damage, and bring the seal up to it: only a root digest kept elsewhere tells."""
+
+    def sealed(run: Path) -> None:
+        damage(run)
+        paths = [line[66:] for line in (run / SEAL).read_text().splitlines()]
+        lines = [f"{hashlib.sha256((run / path).read_bytes()).hexdigest()}  {path}\n" for path in paths]
+        (run / SEAL).write_text("".join(lines))
+
+    return sealed
+
+
 def spell(record: dict[str, Any]) -> bytes:
-    text = json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    """A line as I6 says: the values of a point keep their order."""
+    is_point = record["record"] == "point"
+    ordered = {key: record[key] for key in sorted(record)} if is_point else record
+    text = json.dumps(ordered, ensure_ascii=False, sort_keys=not is_point, separators=(",", ":"))
     return f"{text}\n".encode()
 
 
 def rewrite(run: Path, change: Callable[[dict[str, Any]], None], name: str = LOG) -> None:
     """Edit the records of a log and chain them again, as no writer would."""
-    previous, lines = "0" * 64, []
+    lines: list[bytes] = []
     for line in (run / name).read_bytes().splitlines():
         record = json.loads(line)
         change(record)
-        lines.append(spell(record | {"prev_sha256": previous}))
-        previous = hashlib.sha256(lines[-1]).hexdigest()
+        if name.startswith("metrics"):
+            record["prev_crc32"] = zlib.crc32(lines[-1]) if lines else 0
+        else:
+            record["prev_sha256"] = hashlib.sha256(lines[-1]).hexdigest() if lines else "0" * 64
+        lines.append(spell(record))
     (run / name).write_bytes(b"".join(lines))
 
 
-def set_record(which: str, **fields: object) -> Damage:
+def set_record(which: str, *, log: str = LOG, **fields: object) -> Damage:
     def change(record: dict[str, Any]) -> None:
         if record.get("artifact_id") == which and record["record"] in ("artifact", "input"):
             record |= fields
 
-    return lambda run: rewrite(run, change)
+    return lambda run: rewrite(run, change, log)
+
+
+def set_point(log: str, at: int, /, **fields: object) -> Damage:
+    def change(record: dict[str, Any]) -> None:
+        if record.get("step") == at:
+            record |= fields
+
+    return lambda run: rewrite(run, change, log)
 
 
 def set_commit(stage: str, **fields: object) -> Damage:
@@ -136,11 +206,10 @@ SEALED = [
     pytest.param(folder(HEIGHTS), [("not_a_file", HEIGHTS)], id="folder"),
     pytest.param(edit(LOG, b"probe", b"Probe"), [("log_damaged", LOG)], id="log-damaged"),
     pytest.param(drop_lines(LOG, 1), [("log_shortened", LOG)], id="log-shortened"),
-    pytest.param(
-        drop_lines("artifacts.helper.jsonl", 1),
-        [("log_edited", "artifacts.helper.jsonl")],
-        id="helper-shortened",
-    ),
+    pytest.param(drop_lines(HELPER, 1), [("log_edited", HELPER)], id="helper-shortened"),
+    pytest.param(drop_lines(POINTS, 1), [("log_edited", POINTS)], id="points-shortened"),
+    pytest.param(set_point(POINTS, 2, values={"loss": 0.4}), [("log_edited", POINTS)], id="points-edited"),
+    pytest.param(edit("metrics.json", b"2.5", b"2.4"), [("changed", "metrics.json")], id="metrics"),
     pytest.param(set_record("summary", bytes=50), [("log_edited", LOG)], id="log-edited"),
     pytest.param(write(MANIFEST, b"{"), [("manifest_damaged", MANIFEST)], id="manifest-damaged"),
     pytest.param(
@@ -174,15 +243,78 @@ UNSEALED = [
     pytest.param(edit("contract.json", b"heights", b"weights"), [("changed", "contract.json")], id="contract"),
     pytest.param(set_commit("report", ts_utc="2026-11-22T00:00:00.000+00:00"), [], id="no-seal-no-edit-found"),
     pytest.param(drop_lines(LOG, 1), [("manifest_differs", MANIFEST)], id="no-end"),
-    pytest.param(drop_lines("artifacts.helper.jsonl", 1), [], id="no-seal-no-tail-missed"),
-    # the helper's log still tells of the verdict that the creator's replaced
-    pytest.param(write(LOG, b""), [("changed", VERDICT), ("log_damaged", LOG)], id="no-header"),
+    pytest.param(drop_lines(HELPER, 1), [], id="no-seal-no-tail-missed"),
+    pytest.param(write(LOG, b""), [("log_damaged", LOG)], id="no-header"),
+    pytest.param(write(HELPER, b""), [("stray", VERDICT), ("stray", PREVIEW)], id="no-helper"),
     pytest.param(edit(LOG, b"probe", b"Probe"), [("log_damaged", LOG)], id="log-damaged"),
     pytest.param(link("metrics.jsonl"), [("not_a_file", "metrics.jsonl")], id="log-is-a-link"),
     pytest.param(edit(MANIFEST, b'"platform"', b'"odd": 1, "platform"'), [], id="unknown-field"),
     pytest.param(remove(MANIFEST), [("missing", MANIFEST)], id="manifest-missing"),
-    pytest.param(set_record("verdict", replaces=None), [("log_damaged", LOG)], id="two-in-force"),
+    pytest.param(set_record("verdict", log=HELPER, replaces=None), [("log_damaged", LOG)], id="two-in-force"),
     pytest.param(write("artifacts.late.jsonl", b'{"for'), [], id="torn-header"),
+    pytest.param(edit(POINTS, b"9.5", b"9.6"), [("log_damaged", POINTS)], id="point-edited"),
+    pytest.param(drop_line(POINTS, 2), [("log_damaged", POINTS)], id="point-removed"),
+    pytest.param(drop_lines(POINTS, 1), [], id="no-seal-no-point-missed"),
+    pytest.param(cut(POINTS, 5), [], id="torn-point"),
+    pytest.param(append("metrics.helper.jsonl", b'{"for'), [], id="torn-journal"),
+    pytest.param(cut(VERDICT, 5), [("truncated", VERDICT)], id="replacement-truncated"),
+]
+
+DEAD, DEAD_POINTS, HELPING_POINTS = "artifacts.z9y8x7w6.jsonl", "metrics.z9y8x7w6.jsonl", "metrics.a1b2c3d4.jsonl"
+STATE, SHARD, LOGBOOK = "artifacts/data/state.json", "artifacts/data/shard_1.json", "artifacts/log/målt bok.txt"
+
+JOINED_SEALED = [
+    pytest.param(append(DEAD, b'{"artifact_id":'), [("log_damaged", DEAD)], id="torn-tail"),
+    pytest.param(append(DEAD_POINTS, b'{"attempt":1'), [("log_damaged", DEAD_POINTS)], id="torn-point"),
+    # what the creator replaced is not said any more, and what that replaced is in force again
+    pytest.param(drop_lines(DEAD, 1), [("log_damaged", LOG), ("log_edited", DEAD)], id="joined-shortened"),
+    pytest.param(remove(DEAD), [("missing", DEAD)], id="joined-missing"),
+    pytest.param(remove(HELPING_POINTS), [("missing", HELPING_POINTS)], id="journal-missing"),
+    pytest.param(edit(HELPING_POINTS, b"88.0", b"88.5"), [("log_damaged", HELPING_POINTS)], id="point-edited"),
+    pytest.param(set_point(HELPING_POINTS, 9, step=8), [("log_edited", HELPING_POINTS)], id="points-chained-anew"),
+    pytest.param(
+        exchange(STATE, f"attempts/fit.1/{STATE}"),
+        [("swapped", STATE), ("swapped", f"attempts/fit.1/{STATE}")],
+        id="attempts-swapped",
+    ),
+    pytest.param(
+        edit("provenance/1.config.yaml", b"0.01", b"0.02"), [("changed", "provenance/1.config.yaml")], id="old"
+    ),
+]
+
+JOINED_UNSEALED = [
+    pytest.param(append(DEAD, b'{"artifact_id":'), [], id="torn-tail"),
+    pytest.param(append(DEAD_POINTS, b'{"attempt":1'), [], id="torn-point"),
+    pytest.param(append(DEAD, b"\0\0\0\0"), [], id="torn-to-zeros"),
+    pytest.param(append(DEAD, b"\0\0\n"), [("log_damaged", DEAD)], id="a-line-of-zeros"),
+    pytest.param(edit(LOGBOOK, b"third", b"firsd"), [("changed", LOGBOOK)], id="edited"),
+    pytest.param(write(LOGBOOK, b"second\n"), [("changed", LOGBOOK)], id="as-before-the-replacement"),
+    pytest.param(remove("artifacts.a1b2c3d4.jsonl"), [("stray", SHARD), ("stray", STATE)], id="joined-missing"),
+    pytest.param(set_point(POINTS, 7, step=8), [], id="no-seal-no-chain-missed"),
+    pytest.param(drop_line(HELPING_POINTS, 1), [("log_damaged", HELPING_POINTS)], id="point-removed"),
+]
+
+BESIDE = "quality/prøve 7__remark__{}.txt"
+INTERRUPTED_DAMAGE = [
+    pytest.param(write(BESIDE.format("k3"), b"before\n"), [], id="not-yet-replaced"),
+    pytest.param(write(BESIDE.format("b8"), b"after, and longer\n"), [], id="replaced"),
+    pytest.param(cut(BESIDE.format("b8"), 1), [("changed", BESIDE.format("b8"))], id="neither"),
+    pytest.param(remove(BESIDE.format("k3")), [("missing", BESIDE.format("k3"))], id="gone"),
+    pytest.param(
+        edit("quality/prøve 7__curve.csv", b"1,2", b"1,3"), [("changed", "quality/prøve 7__curve.csv")], id="not-moved"
+    ),
+    pytest.param(
+        remove("quality/prøve 7__curve.csv"),
+        [("missing", "attempts/measure.1/quality/prøve 7__curve.csv")],
+        id="moved-and-gone",
+    ),
+    pytest.param(write("artifacts.late.jsonl", b'{"for'), [], id="torn-header"),
+    pytest.param(append("artifacts.k3.jsonl", b"\n"), [("log_damaged", "artifacts.k3.jsonl")], id="tail-ended"),
+    pytest.param(write("quality/more.txt", b"x"), [("stray", "quality/more.txt")], id="stray"),
+    pytest.param(edit(MANIFEST, b'"inputs": [', b'"inputs": [{}, '), [], id="the-log-runs-ahead"),
+    pytest.param(
+        edit(MANIFEST, b'"project_name": "', b'"project_name": "x'), [("manifest_differs", MANIFEST)], id="name"
+    ),
 ]
 
 UNMET = [
@@ -190,7 +322,7 @@ UNMET = [
     pytest.param(set_record("source", record="remark"), [("input_missing", "source")], id="input"),
     pytest.param(set_record("heights", record="remark"), [("artifact_missing", "heights")], id="artifact"),
     pytest.param(set_record("profile", record="remark"), [("artifact_missing", "profile")], id="if-passed"),
-    pytest.param(set_record("preview", record="remark"), [], id="optional"),
+    pytest.param(set_record("preview", log=HELPER, record="remark"), [], id="optional"),
     pytest.param(set_commit("analyse", outcome="committed"), [("artifact_missing", "roughness")], id="not-declined"),
     pytest.param(set_commit("report", outcome="failed"), [("stage_failed", "report")], id="failed"),
     pytest.param(set_commit("report", record="remark"), [("stage_missing", "report")], id="no-commit"),
@@ -201,3 +333,29 @@ UNMET = [
     ),
     pytest.param(set_record("summary", format="pickle"), [("format_not_allowed", "summary")], id="format"),
 ]
+
+# one for each code of section 7: damage to GOLDEN that gives it and nothing else, and its subject
+BY_VERIFY = {
+    "changed": (edit(HEIGHTS, b"0.75", b"0.76"), HEIGHTS),
+    "truncated": (cut(PREVIEW, 5), PREVIEW),
+    "missing": (remove(SUMMARY), SUMMARY),
+    "stray": (write("logs/more.log", b"x"), "logs/more.log"),
+    "swapped": (copy(SET_ASIDE, HEIGHTS), HEIGHTS),
+    "not_a_file": (link(HEIGHTS), HEIGHTS),
+    "log_damaged": (edit(POINTS, b"9.5", b"9.6"), POINTS),
+    "log_shortened": (drop_lines(LOG, 1), LOG),
+    "log_edited": (set_record("summary", bytes=50), LOG),
+    "manifest_damaged": (write(MANIFEST, b"{"), MANIFEST),
+    "manifest_differs": (edit(MANIFEST, b'"operator": "', b'"operator": "B'), MANIFEST),
+    "seal_damaged": (cut(SEAL, 5), SEAL),
+    "root_digest_differs": (seal_anew(edit("logs/run.log", b"gone", b"here")), SEAL),
+}
+BY_CHECK = {
+    "artifact_missing": (set_record("heights", record="remark"), "heights"),
+    "input_missing": (set_record("source", record="remark"), "source"),
+    "stage_missing": (set_commit("report", record="remark"), "report"),
+    "stage_failed": (set_commit("report", outcome="failed"), "report"),
+    "artifact_undeclared": (set_record("preview", log=HELPER, artifact_id="memo", variant="a"), "memo[a]"),
+    "format_not_allowed": (set_record("profile", format="pickle"), "profile[middle]"),
+    "run_not_finished": (drop_lines(LOG, 1), GOLDEN.name),
+}

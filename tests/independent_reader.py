@@ -11,6 +11,7 @@ import math
 import os
 import re
 import unicodedata
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ Json = dict[str, Any]
 Pointer = tuple[str, int]  # (writer, seq); the creator's writer is "" (I13)
 Finding = tuple[str, str]  # (code, path or what)
 
+VERSION = 1
 LOG_NAME = re.compile(r"(artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
 CREATION = {  # the attempt records hold the digests of these
     "config.yaml": "config_sha256",
@@ -30,16 +32,18 @@ FIELDS = {  # section 3: what a line of each type (and event) holds besides I10;
     "header": "format format_version writer host",
     "attempt start": "attempt git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256"
     " package_versions python platform command host",
-    "attempt end": "attempt status error",
+    "attempt end": "attempt status error points",
     "input": "attempt artifact_id filename bytes sha256 input_original_path collision_policy is_primary replaces",
     "intent": "artifact_id variant filename sha256 bytes replaces",
     "artifact": "artifact_id variant stage attempt kind format filename content_type bytes sha256 description"
     " meta replaces",
     "stage start": "stage try attempt",
     "stage set_aside": "stage try attempt moved",
-    "commit": "stage try attempt outcome reasons",
+    "commit": "stage try attempt outcome reasons points",
+    "flush": "attempt points",
+    "quarantine": "attempt moved reason",
     "note": "text data",
-    "point": "attempt step values",
+    "point": "attempt step ts_ms values",
     "summary": "attempt values",
 }
 
@@ -84,6 +88,11 @@ def parse_object(data: bytes) -> Json:
 def parse_number(value: Any) -> Any:
     """A value of a metric: of texts, three stand for the non-finite numbers (I7)."""
     return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+def is_integer(value: Any) -> bool:
+    """Whether this is an integer of 64 bits (I7); to JSON, unlike Python, true is none."""
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 def parse_yaml(data: bytes) -> Any:
@@ -195,36 +204,45 @@ class Log(NamedTuple):
     damaged_line: int | None
 
 
+def link_of(name: str, line: bytes | None) -> tuple[str, str | int]:
+    """How a line of this log says what the line before is (None before the first): the field and its value (I10)."""
+    if name.startswith("metrics"):
+        return "prev_crc32", 0 if line is None else zlib.crc32(line)
+    return "prev_sha256", "0" * 64 if line is None else sha256(line)
+
+
 def read_log(name: str, data: bytes) -> Log:
     match = LOG_NAME.fullmatch(name)
     writer = (match[2] if match else None) or ""
     *lines, tail = data.split(b"\n")
     records: list[Json] = []
-    previous = "0" * 64
+    link = link_of(name, None)
     for number, line in enumerate(lines, start=1):
         try:
             record = parse_object(line)
-            _check_line(record, number - 1, previous)
+            _check_line(record, number - 1, link)
             if number == 1:
                 _check_header(record, name, writer)
         except (ValueError, KeyError, TypeError):
             return Log(name, writer, records, b"", number)  # I11: nothing is read past damage
         records.append(record)
-        previous = sha256(line + b"\n")
+        link = link_of(name, line + b"\n")
     return Log(name, writer, records, tail, None)  # I11: bytes after the last newline are no line
 
 
-def _check_line(record: Json, seq: int, previous: str) -> None:
-    chain = (record.get("seq"), record.get("prev_sha256"))
-    if chain != (seq, previous) or type(chain[0]) is not int or not isinstance(record.get("ts_utc"), str):
+def _check_line(record: Json, seq: int, link: tuple[str, str | int]) -> None:
+    chain = (record.get("seq"), record.get(link[0]))
+    if chain != (seq, link[1]) or {type(value) for value in chain} != {int, type(link[1])}:
         raise ValueError("the chain is broken (I10)")
     kind = record["record"]
     fields = FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, "")
-    if not isinstance(kind, str) or not record.keys() >= set(fields.split()):
+    stamp = "ts_ms" if kind == "point" else "ts_utc"
+    if not isinstance(kind, str) or not record.keys() >= {stamp, *fields.split()}:
         raise ValueError("a field is wanting")
-    moved = record["moved"] if (kind, record.get("event")) == ("stage", "set_aside") else []
+    moved = record["moved"] if (kind, record.get("event")) in (("stage", "set_aside"), ("quarantine", None)) else []
     paths = [record["filename"]] if kind in ("input", "intent", "artifact") else []
-    if not all(is_path(path) for path in paths + [move[end] for move in moved for end in ("from", "to")]):
+    places = paths + [move[end] for move in moved for end in ("from", "to")]
+    if not all(is_path(path) for path in places if not (path is None and kind == "quarantine")):
         raise ValueError("not a path (I2)")
     for value in [record["replaces"]] if paths else [move["artifact"] for move in moved]:
         if value is not None and (type(value["writer"]), type(value["seq"])) != (str, int):
@@ -234,10 +252,12 @@ def _check_line(record: Json, seq: int, previous: str) -> None:
 def _check_header(record: Json, name: str, writer: str) -> None:
     if (record["record"], record.get("format"), record.get("writer")) != ("header", "runbundle-log", writer):
         raise ValueError("the first line is not the header of this log")
-    if record["format_version"] != 0:
+    if record["format_version"] != VERSION:
         raise Unsupported(f"{name}: format version {record['format_version']}")
     if name == LOG and not isinstance(record.get("run"), dict):
         raise ValueError("the creator's header holds no run")
+    if name.startswith("artifacts.") and name != LOG and not is_integer(record.get("attempt")):
+        raise ValueError("the header of a writer that joined does not say which attempt")
 
 
 def pointer(value: Json) -> Pointer:
@@ -255,13 +275,16 @@ class Journal:
             if name.startswith("artifacts"):
                 self.records |= {(log.writer, record["seq"]): record for record in log.records}
         self.moves = [move for r in self.of("stage") if r["event"] == "set_aside" for move in r["moved"]]
-        gone = {pointer(move["artifact"]) for move in self.moves}
+        lost = [move for record in self.of("quarantine") for move in record["moved"]]  # section 8
+        gone = {pointer(move["artifact"]) for move in self.moves + lost if move["artifact"]}
         gone |= {pointer(r["replaces"]) for r in self.of("artifact", "input") if r["replaces"]}
-        in_force = {where: record for where, record in self.records.items() if where not in gone}  # I14
-        self.artifacts = [record for record in in_force.values() if record["record"] == "artifact"]
-        self.inputs = [record for record in in_force.values() if record["record"] == "input"]
-        intents = [record for record in self.of("intent") if record["replaces"]]
-        self.open_intents = [record for record in intents if pointer(record["replaces"]) in in_force]  # I15
+        self.in_force = {where: record for where, record in self.records.items() if where not in gone}  # I14
+        self.artifacts = [record for record in self.in_force.values() if record["record"] == "artifact"]
+        self.inputs = [record for record in self.in_force.values() if record["record"] == "input"]
+        self.intents: dict[Pointer, list[str]] = {}  # what may take the place of a record (I15)
+        for record in self.of("intent"):
+            if record["replaces"]:
+                self.intents.setdefault(pointer(record["replaces"]), []).append(record["sha256"])
         events = sorted(self.of("attempt"), key=lambda record: int(record["attempt"]))
         self.starts = [record for record in events if record["event"] == "start"]
         self.ends = {record["attempt"]: record for record in events if record["event"] == "end"}
@@ -310,10 +333,10 @@ class IndependentRun:
         self.contract: Json | None = folder.parse_if_there("contract.json", parse_object)
         self.metrics: Json | None = folder.parse_if_there(METRICS, parse_object)
         self.seal = folder.seal
-        points = self.journal.logs["metrics.jsonl"].records if "metrics.jsonl" in self.journal.logs else []
-        self.series = read_series(points)
+        self.points = [point for log in self.journal.logs.values() for point in read_points(log)]
+        self.series = read_series([point for point in self.points if not point.writer])
         self.summary: Json = {}
-        for record in points:
+        for record in self.journal.logs["metrics.jsonl"].records if "metrics.jsonl" in self.journal.logs else []:
             if record["record"] == "summary":
                 self.summary |= {name: parse_number(value) for name, value in record["values"].items()}
 
@@ -322,31 +345,56 @@ def parse_manifest(data: bytes) -> Json:
     manifest = parse_object(data)
     if type(manifest.get("schema_version")) is not int:
         raise ValueError("no schema_version")
-    if manifest["schema_version"] != 0 or manifest.get("requires"):
+    if manifest["schema_version"] != VERSION or manifest.get("requires"):
         raise Unsupported(f"{MANIFEST}: {manifest['schema_version']} {manifest.get('requires')}")
     return manifest
 
 
-def read_series(records: list[Json]) -> dict[str, dict[int, float]]:
+class Point(NamedTuple):
+    """One value of a metric, as it was logged."""
+
+    name: str
+    step: int
+    value: Any
+    ts_ms: int
+    writer: str
+    attempt: int
+
+
+def read_points(log: Log) -> list[Point]:
+    """The values that a journal of points holds, in its order (4.1)."""
+    points = []
+    for line, record in enumerate(log.records, start=1):
+        if log.name.startswith("metrics") and record["record"] == "point":
+            values = {name: parse_number(value) for name, value in dict(record["values"]).items()}
+            are_numbers = all(isinstance(v, float | bool) or is_integer(v) for v in values.values())
+            if not values or not are_numbers or not is_integer(record["step"]):
+                raise Damaged(f"{log.name}:{line}")
+            said = record["ts_ms"], log.writer, record["attempt"]
+            points += [Point(name, record["step"], value, *said) for name, value in values.items()]
+    return points
+
+
+def read_series(points: list[Point]) -> dict[str, dict[int, float]]:
     """For each step the value of the latest attempt, and of that the last (4.1)."""
     series: dict[str, dict[int, float]] = {}
-    for record in sorted((r for r in records if r["record"] == "point"), key=lambda r: int(r["attempt"])):
-        for name, value in record["values"].items():
-            series.setdefault(name, {})[record["step"]] = parse_number(value)
-    return {name: dict(sorted(points.items())) for name, points in series.items()}
+    for point in sorted(points, key=lambda point: point.attempt):
+        series.setdefault(point.name, {})[point.step] = point.value
+    return {name: dict(sorted(values.items())) for name, values in series.items()}
 
 
-def describe_metrics(series: dict[str, dict[int, float]], summary: Json) -> Json:
-    """``metrics.json`` as it follows from the journal (4.1), with numbers for the texts of I7."""
+def describe_metrics(run: IndependentRun) -> Json:
+    """``metrics.json`` as it follows from the creator's journal (4.1), with numbers for the texts of I7."""
     told: Json = {}
-    for name, points in series.items():
+    for name, points in run.series.items():
         values = list(points.values())
         numbers = [value for value in values if not math.isnan(value)] or [math.nan]
-        told[name] = {"count": len(values), "min": min(numbers), "max": max(numbers), "last": values[-1]}
-        if sum(map(len, series.values())) <= 10_000:
+        least, greatest = float(min(numbers)), float(max(numbers))
+        told[name] = {"count": len(values), "min": least, "max": greatest, "last": values[-1]}
+        if sum(not point.writer for point in run.points) <= 10_000:  # as logged, each value of each point
             told[name] |= {"steps": list(points), "values": values}
-    scalars = {name: described["last"] for name, described in told.items()} | summary
-    return {"schema_version": 0, "scalars": scalars, "series": told}
+    scalars = {name: described["last"] for name, described in told.items()} | run.summary
+    return {"schema_version": VERSION, "scalars": scalars, "series": told}
 
 
 def project(journal: Journal, config_resolved: Any) -> Json:
@@ -365,7 +413,7 @@ def project(journal: Journal, config_resolved: Any) -> Json:
         **run["facts"],
         **{key: value for key, value in run.items() if key != "facts"},
         **{key: last[key] for key in ("git_hash", "git_dirty", "python", "platform", "package_versions")},
-        "schema_version": 0,
+        "schema_version": VERSION,
         "status": journal.status,
         "finished_at_utc": attempts[-1]["ended_at_utc"],
         "config_snapshot": config_resolved,
@@ -422,7 +470,7 @@ def difference(folder: Folder, name: str, due: dict[str, Due]) -> str | None:
     digest = sha256(folder.files[name])
     if not due[name].digests or digest in due[name].digests:
         return None
-    if any(digest in other.digests for other in due.values()):
+    if folder.files[name] and any(digest in other.digests for other in due.values()):
         return "swapped"
     return "truncated" if len(folder.files[name]) < due[name].size else "changed"
 
@@ -450,16 +498,21 @@ def told_by_logs(journal: Journal, folder: Folder) -> dict[str, Due]:
     for name, key in CREATION.items():
         if journal.starts and journal.starts[-1][key]:
             told[name] = Due((journal.starts[-1][key],))
-    for record in journal.artifacts + journal.inputs:
-        told[record["filename"]] = Due((record["sha256"],), record["bytes"]) if record["sha256"] else Due()
-    for intent in journal.open_intents:  # I15
-        if (due := told.get(intent["filename"], Due())).digests:
-            told[intent["filename"]] = Due((*due.digests, intent["sha256"]), min(due.size, intent["bytes"]))
+    for where, record in journal.in_force.items():
+        if record["record"] in ("artifact", "input"):
+            told[record["filename"]] = _due(record, where, journal)
     for move in journal.moves:  # I16
         stayed = move["to"] not in folder.files and move["from"] in folder.files and move["from"] not in told
         if record := journal.records.get(pointer(move["artifact"]), {}):
-            told[move["from"] if stayed else move["to"]] = Due((record["sha256"],), record["bytes"])
+            told[move["from"] if stayed else move["to"]] = _due(record, pointer(move["artifact"]), journal)
     return told
+
+
+def _due(record: Json, where: Pointer, journal: Journal) -> Due:
+    announced = journal.intents.get(where, [])  # I15
+    if record["sha256"] is None:
+        return Due()
+    return Due((record["sha256"], *announced), 0 if announced else record["bytes"])
 
 
 def verify(path: Path, root_digest: str | None = None) -> list[Finding]:
@@ -548,8 +601,9 @@ def _owed(contract: Json, journal: Journal) -> set[Finding]:
             findings.add(("input_missing" if is_input else "artifact_missing", spec["artifact_id"]))
     declared = {spec["artifact_id"] for spec in contract["artifacts"]}
     for record in journal.artifacts:
+        label = record["artifact_id"] + ("" if record["variant"] is None else f"[{record['variant']}]")
         if record["artifact_id"] not in declared and not contract["allow_extras"]:
-            findings.add(("artifact_undeclared", record["artifact_id"]))
+            findings.add(("artifact_undeclared", label))
         if contract["formats"] is not None and record["format"] not in contract["formats"]:
-            findings.add(("format_not_allowed", record["artifact_id"]))
+            findings.add(("format_not_allowed", label))
     return findings

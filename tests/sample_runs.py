@@ -69,6 +69,9 @@ class FixedClock:
     def now(self) -> datetime:
         return self.moment
 
+    def nanoseconds(self) -> int:
+        return round(self.moment.timestamp() * 1000) * 1_000_000
+
     def random(self, count: int) -> bytes:
         return os.urandom(count)
 
@@ -104,8 +107,8 @@ def finished_run(folder: Path) -> Path:
 def abandon(run: rb.RunIO) -> Path:
     """Leave a run as a killed process leaves it: nothing more is said, and the locks are gone."""
     run._session.log.close()
-    if run._metrics.journal is not None:
-        run._metrics.journal.close()
+    if run._metrics._journal is not None:
+        run._metrics._journal.close()
     if run._session.text_log is not None:
         run._session.text_log.close()
     return run.path
@@ -143,6 +146,6 @@ def own_folder(tmp_path: Path) -> Iterator[None]:
     """Runs of the tests start in a folder of their own, outside of any repository."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_PROJECT"):
+        for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_PROJECT", "RUNBUNDLE_RUN_DIR"):
             patch.delenv(name, raising=False)
         yield

@@ -22,6 +22,9 @@ class FixedClock:
     def now(self) -> datetime:
         return self.moment
 
+    def nanoseconds(self) -> int:
+        return int(self.moment.timestamp() * 1000) * 1_000_000
+
     def random(self, count: int) -> bytes:
         start, self._used = self._used, self._used + count
         return bytes(self.noise[place % len(self.noise)] for place in range(start, start + count))

@@ -4,14 +4,17 @@ runs that the library wrote.
 The reader follows docs/format.md alone and shares no code with the library.
 """
 
+import ast
 import hashlib
 import itertools
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,15 @@ from hypothesis import strategies as st
 import independent_reader as reader
 import runbundle as rb
 from golden_damage import (
+    BY_CHECK,
+    BY_VERIFY,
     GOLDEN,
     HEIGHTS,
+    INTERRUPTED,
+    INTERRUPTED_DAMAGE,
+    JOINED,
+    JOINED_SEALED,
+    JOINED_UNSEALED,
     LOG,
     MANIFEST,
     ROOT_DIGEST,
@@ -41,9 +51,12 @@ from runbundle.base import jsontext
 from runbundle.contract.declaration import from_mapping, to_mapping
 from runbundle.io.formats import yaml
 from runbundle.run.check import check
+from runbundle.run.repair import repair
 from runbundle.run.verify import verify
+from sample_runs import abandon
 
 Findings = list[tuple[str, str]]
+ROOT = Path(__file__).parents[2]
 
 
 def found_by_library(report: rb.Report) -> Findings:
@@ -60,6 +73,24 @@ def test_the_library_reads_the_golden_run() -> None:
     assert run.verify(root_digest=ROOT_DIGEST).findings == ()
     assert run.check().findings == ()
     assert_same_facts(GOLDEN)
+
+
+def test_the_library_reads_the_golden_run_of_several_writers() -> None:
+    run = rb.open_run(JOINED)
+    assert (run.status, run.verify().findings, run.check().findings) == ("completed", (), ())
+    assert_same_facts(JOINED)
+    assert run.read("state") == {"weights": [0.75]}
+    assert run.read("shard", "1") == [1, 2, 3]
+    assert run.read("log/målt bok.txt") == "third\n"
+    assert repr(run.series("val/Genauigkeit ≈")) == "Series(steps=[-1, 7], values=[-0.0, 0.25])"
+
+
+def test_the_library_reads_the_golden_run_that_was_interrupted() -> None:
+    run = rb.open_run(INTERRUPTED)
+    assert (run.status, run.is_sealed, run.verify().findings) == ("unknown", False, ())  # it ran on another machine
+    assert found_by_library(run.check()) == reader.check(INTERRUPTED)
+    assert_same_facts(INTERRUPTED)
+    assert [run.read("remark", name) for name in ("b8", "k3")] == ["before\n", "after\n"]
 
 
 def test_the_library_reads_the_golden_artifacts() -> None:
@@ -93,13 +124,57 @@ def _cases(kind: str, params: list[Any]) -> list[Any]:
     return [pytest.param(kind, param.values[0], id=f"{kind} {param.id}") for param in params]
 
 
-@pytest.mark.parametrize(("kind", "damage"), _cases("sealed", SEALED) + _cases("unsealed", UNSEALED))
+DAMAGED = [
+    *_cases("golden sealed", SEALED),
+    *_cases("golden unsealed", UNSEALED),
+    *_cases("joined sealed", JOINED_SEALED),
+    *_cases("joined unsealed", JOINED_UNSEALED),
+    *_cases("interrupted", INTERRUPTED_DAMAGE),
+]
+
+
+@pytest.mark.parametrize(("kind", "damage"), DAMAGED)
 def test_damage_is_found_alike(tmp_path: Path, kind: str, damage: Damage) -> None:
-    run = Path(shutil.copytree(GOLDEN, tmp_path / "runs" / "demo" / GOLDEN.name))
-    if kind == "unsealed":
+    golden = {"golden": GOLDEN, "joined": JOINED, "interrupted": INTERRUPTED}[kind.split(maxsplit=1)[0]]
+    run = Path(shutil.copytree(golden, tmp_path / "runs" / "demo" / golden.name))
+    if kind.endswith("unsealed"):
         (run / SEAL).unlink()
     damage(run)
     assert found_by_library(verify(run)) == reader.verify(run)
+
+
+@pytest.mark.parametrize("code", BY_VERIFY)
+def test_each_code_of_verify_is_given_alone(tmp_path: Path, code: str) -> None:
+    run = Path(shutil.copytree(GOLDEN, tmp_path / GOLDEN.name))
+    damage, subject = BY_VERIFY[code]
+    damage(run)
+    root_digest = ROOT_DIGEST if code == "root_digest_differs" else None
+    assert found_by_library(verify(run, root_digest=root_digest)) == [(code, subject)]
+
+
+@pytest.mark.parametrize("code", BY_CHECK)
+def test_each_code_of_check_is_given_alone(tmp_path: Path, code: str) -> None:
+    run = Path(shutil.copytree(GOLDEN, tmp_path / GOLDEN.name))
+    damage, subject = BY_CHECK[code]
+    damage(run)
+    assert found_by_library(check(run)) == [(code, subject)]
+
+
+def test_the_source_gives_the_codes_that_the_page_lists() -> None:
+    """The first argument of each ``Finding(...)`` and ``run.find(...)``, and of what is handed on to them."""
+    listed = re.findall(r"^\| `(\w+)` \| (?:verify|check) \|", (ROOT / "docs" / "format.md").read_text(), re.MULTILINE)
+    given = set()
+    for source in (ROOT / "src" / "runbundle").rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            first: ast.expr | None = None
+            if isinstance(node, ast.Call) and node.args:
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                first = node.args[0] if name in ("Finding", "find") else None
+            elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 3:
+                first = node.value.elts[0]  # (code, subject, message)
+            if isinstance(first, ast.Constant) and isinstance(first.value, str) and first.value.isidentifier():
+                given.add(first.value)
+    assert sorted(given) == sorted(listed)
 
 
 @pytest.mark.parametrize(("kind", "damage"), _cases("unmet", UNMET))
@@ -282,6 +357,49 @@ with run.stage("prepare"):
 """
 
 
+JOINING = """
+import os, sys
+import runbundle as rb
+run = rb.join(os.environ["RUNBUNDLE_RUN_DIR"])
+state = rb.ArtifactSpec("state", "data", "state", ".json", "json")
+run.write(state, {"by": "joined"})
+run.write(state, {"by": "joined", "again": True}, replace=True)
+run.log({"loss": 9.0}, step=0)
+run.log({"only here": True, "loss": 8.0})
+run.save("of the joined.txt", "x")
+if sys.argv[1] == "killed":
+    os._exit(9)
+run.finish()
+"""
+
+
+def several(store: Path) -> Path:
+    """The run of several processes, of which one was killed: two that joined, and a forked one."""
+    with rb.start("several", {"lr": 0.5}, store=store) as run:
+        run.log({"loss": 4, "b": True, "a": math.inf}, step=0)
+        done = subprocess.run([sys.executable, "-c", JOINING, "left"], env=run.environment(), check=False)
+        assert done.returncode == 0
+        run.save("more/notes.txt", "first")
+        run.flush()
+        run.save("more/notes.txt", "second", replace=True)
+        run.log({"loss": 3, "b": False}, step=1)
+    return run.path
+
+
+def rejoined(store: Path) -> Path:
+    """A run that failed, with a writer that was killed; another attempt replaces what that one left."""
+    project = rb.Project("several", store)
+    with pytest.raises(ZeroDivisionError), project.start(run_id="rejoined") as run:  # noqa: PT012
+        done = subprocess.run([sys.executable, "-c", JOINING, "killed"], env=run.environment(), check=False)
+        assert done.returncode == 9
+        raise ZeroDivisionError
+    with project.resume("rejoined") as run:
+        state = rb.ArtifactSpec("state", "data", "state", ".json", "json")
+        run.write(state, {"by": "the creator"}, replace=True)
+        run.log({"loss": 1.5}, step=0)
+    return run.path
+
+
 def killed(store: Path) -> Path:
     """The run of a process that was killed in a stage."""
     _sources(store / "sources")
@@ -314,16 +432,19 @@ def assert_same_facts(path: Path) -> None:
     assert run.state.outcomes == told.journal.outcomes()
     assert run.config == told.config_resolved == told.config or path == GOLDEN
     assert reader.project(told.journal, told.config_resolved) == told.manifest
-    described = reader.describe_metrics(told.series, told.summary)
+    described = reader.describe_metrics(told)
     assert repr(run.summary) == repr(described["scalars"])  # repr, for NaN is not itself
     for name, points in told.series.items():
         assert repr(run.series(name)) == f"Series(steps={list(points)}, values={list(points.values())})"
+    for name in {point.name for point in told.points}:
+        raw = [tuple(point) for point in told.points if point.name == name]
+        assert repr([tuple(point) for point in run.series(name, raw=True)]) == repr(raw)
     if told.metrics is not None and told.seal is not None:
         spelled = json.loads(json.dumps(described), parse_constant=str)
         assert told.metrics == spelled
 
 
-@pytest.mark.parametrize("make", [resumed, committed, plain, failed, unmet, killed, revived])
+@pytest.mark.parametrize("make", [resumed, committed, plain, failed, unmet, several, rejoined, killed, revived])
 def test_what_the_library_wrote_reads_by_the_page(tmp_path: Path, make: Any) -> None:
     path = make(tmp_path)
     assert reader.verify(path) == []
@@ -337,12 +458,23 @@ def test_what_the_library_wrote_reads_by_the_page(tmp_path: Path, make: Any) -> 
 
 
 def assert_spelled(place: Path) -> None:
-    """Whether JSON is written as I5 and I6 say."""
-    style: dict[str, Any] = {"separators": (",", ":")} if place.suffix == ".jsonl" else {"indent": 2}
+    """Whether JSON is written as I5 and I6 say, but for the spelling of numbers."""
     lines = place.read_bytes().splitlines(keepends=True) if place.suffix == ".jsonl" else [place.read_bytes()]
     for line in lines if place.name != "half.json" else []:
-        text = json.dumps(reader.parse_json(line), ensure_ascii=False, sort_keys=True, **style)
-        assert line == f"{text}\n".encode()
+        value = reader.parse_json(line)
+        style: dict[str, Any] = {"indent": 2, "sort_keys": True}
+        if place.suffix == ".jsonl":
+            is_point = value["record"] == "point"
+            value = {key: value[key] for key in sorted(value)} if is_point else value
+            style = {"separators": (",", ":"), "sort_keys": not is_point}
+        text = json.dumps(value, ensure_ascii=False, **style)
+        assert _plain_numbers(line.decode()) == _plain_numbers(f"{text}\n")
+
+
+def _plain_numbers(text: str) -> str:
+    """JSON with each float spelt as Python does."""
+    token = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+|(?=[eE]))(?:[eE][-+]?\d+)?')
+    return token.sub(lambda match: match[0] if match[0].startswith('"') else repr(float(match[0])), text)
 
 
 def _assert_plain_tools_agree(path: Path) -> None:
@@ -350,14 +482,59 @@ def _assert_plain_tools_agree(path: Path) -> None:
     manifest = json.loads((path / MANIFEST).read_text())
     assert manifest["status"] in ("completed", "failed")
     assert manifest["run_id"] == path.name
-    lines = (path / LOG).read_bytes().splitlines(keepends=True)
-    for before, line in itertools.pairwise(lines):
-        assert json.loads(line)["prev_sha256"] == hashlib.sha256(before).hexdigest()
+    for log in path.glob("*.jsonl"):
+        for before, line in itertools.pairwise(log.read_bytes().splitlines(keepends=True)):
+            if log.name.startswith("metrics"):
+                assert json.loads(line)["prev_crc32"] == zlib.crc32(before)
+            else:
+                assert json.loads(line)["prev_sha256"] == hashlib.sha256(before).hexdigest()
     for digest, name in (line.split("  ", 1) for line in (path / SEAL).read_text().splitlines()):
         assert hashlib.sha256((path / name).read_bytes()).hexdigest() == digest
     if shutil.which("sha256sum"):
         done = subprocess.run(["sha256sum", "--strict", "-c", SEAL], cwd=path, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_what_repair_leaves_of_a_power_cut_reads_by_the_page(tmp_path: Path) -> None:
+    run = rb.start("cut", store=tmp_path)
+    run.save("safe.txt", "safe")
+    run.log({"loss": 2.0})
+    run.flush()
+    for name in ("half.txt", "gone.txt", "whole.txt"):
+        run.save(name, "not yet safe")
+    run.log({"loss": 1.0})
+    path = abandon(run)
+    (path / "artifacts/half.txt").write_text("not")
+    (path / "artifacts/gone.txt").unlink()
+    (path / "artifacts/never said.txt").write_text("x")
+    (path / "artifacts/.tmp-1").write_text("x")
+    with (path / "metrics.jsonl").open("r+b") as points:
+        points.seek(-9, 2)
+        points.write(b"\0\0\0\0\0\0\0\0\n")
+    repair(path)
+    assert reader.verify(path) == found_by_library(verify(path)) == []
+    assert_same_facts(path)
+    told = reader.IndependentRun(path)
+    assert {record["artifact_id"] for record in told.journal.artifacts} == {"safe.txt", "whole.txt"}
+    assert told.series == {"loss": {0: 2.0}}
+    assert sorted(
+        place.relative_to(path).as_posix() for place in (path / "attempts").rglob("*") if place.is_file()
+    ) == [
+        "attempts/_damaged.1/metrics.jsonl.from-" + str((path / "metrics.jsonl").stat().st_size),
+        "attempts/_unflushed.1/artifacts/half.txt",
+        "attempts/_unrecorded.1/artifacts/never said.txt",
+        "attempts/_unrecorded.1/artifacts/unfinished.tmp-1",
+    ]
+
+
+def test_the_golden_run_that_was_interrupted_can_be_repaired_and_told_the_same(tmp_path: Path) -> None:
+    path = Path(shutil.copytree(INTERRUPTED, tmp_path / INTERRUPTED.name))
+    repair(path)
+    assert reader.verify(path) == found_by_library(verify(path)) == []
+    before, after = reader.IndependentRun(INTERRUPTED), reader.IndependentRun(path)
+    assert (after.journal.artifacts, after.points) == (before.journal.artifacts, before.points)
+    assert not any(log.torn_tail for log in after.journal.logs.values())
+    assert_same_facts(path)
 
 
 def test_what_ended_how(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_the_format_lists_every_code_that_a_finding_may_have() -> None:
 def test_nothing_tracked_names_a_registry_or_a_machine() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert "uv.lock" not in tracked
-    for name in tracked:
+    for name in filter(lambda name: (ROOT / name).exists(), tracked):
         text = (ROOT / name).read_bytes()
         assert b"pypi" + b".org" not in text, name
         assert b"/ro" + b"ot/" not in text, name

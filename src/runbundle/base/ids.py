@@ -111,6 +111,8 @@ def plain(text: str) -> str:
 
 def fold(path: str) -> str:
     """A path as disks see it that know neither case nor Unicode forms."""
+    if path.isascii():
+        return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 

@@ -13,7 +13,7 @@ import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -174,12 +174,15 @@ class Staged:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # the error on its way out, if any, says more than these
-        with suppress(OSError):
+        try:  # the error on its way out, if any, says more than those that come here  # noqa: SIM105 - twice a file; suppress() takes longer than the call
             self._close()
+        except OSError:
+            pass
         if self.temporary:
-            with suppress(OSError):
+            try:  # noqa: SIM105
                 os.unlink(self.temporary)
+            except OSError:
+                pass
 
 
 def write_all(fd: int, data: Buffer) -> None:

@@ -106,7 +106,7 @@ class MetricLog:
             group.rows.append(row)
             if len(group.steps) >= _BATCH:
                 self._gather(group)
-            return
+            return  # noqa: TRY300 - the way of nearly every point
         except TypeError:  # an integer beyond 64 bits, or a key that is no plain text
             pass
         finally:

