@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -37,6 +38,17 @@ class SystemClock:
     def random(self, count: int) -> bytes:
         """Random bytes of the operating system."""
         return os.urandom(count)
+
+
+def stamp(nanoseconds: int) -> str:
+    """``timestamp`` of a time in nanoseconds since 1970 UTC; quicker."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{_second(seconds)}.{rest // 1_000_000:03d}+00:00"
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def timestamp(moment: datetime) -> str:

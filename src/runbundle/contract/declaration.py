@@ -17,7 +17,7 @@ from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
 from runbundle.contract.spec import ArtifactSpec, StageSpec
 
-SCHEMA_VERSION = 0
+SCHEMA_VERSION = 1
 
 _T = TypeVar("_T")
 

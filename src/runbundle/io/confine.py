@@ -53,12 +53,12 @@ def inside(root: Path, relative: str, *, what: str = "path") -> Path:
         InvalidName: the path leaves ``root``, by its spelling or through a link, or a pipe, socket or device stands
             there, of which reading might never end.
     """
-    return Path(place_inside(str(root), relative, what=what))
-
-
-def place_inside(root: str, relative: str, *, what: str = "path") -> str:
-    """``inside``, for paths as text."""
     check_confined(relative, what=what)
+    return Path(refuse_links(str(root), relative, what=what))
+
+
+def refuse_links(root: str, relative: str, *, what: str = "path") -> str:
+    """``inside``, as text, for a relative path whose names were checked."""
     place = root
     for part in relative.split("/"):
         place = f"{place}/{part}"

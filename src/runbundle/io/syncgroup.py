@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runbundle.base.errors import CorruptError, RunbundleError
+from runbundle.base.errors import CorruptError, RunbundleError, UnavailableError
 from runbundle.io.atomic import Staged, copy_into, os_errors, stir_folder, sync_file, sync_folder
 
 _THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
@@ -36,6 +36,8 @@ class SyncGroup:
         self._guard = threading.Lock()
         self._syncing = threading.Lock()
         self._files: dict[str, _Entry] = {}
+        self._foreign: dict[str, str | None] = {}
+        self._doubtful: set[str] = set()
         self._folders: set[str] = set()
         self._failed_files: set[str] = set()
         self._failed_folders: set[str] = set()
@@ -47,6 +49,20 @@ class SyncGroup:
             self._files[place] = _Entry(sha256)
             self._failed_files.discard(place)
             self._folders.add(place.rpartition("/")[0])
+
+    def remember_foreign(self, place: str, sha256: str | None) -> None:
+        """A file of another writer, which may still be at it: it is synced with the others, and never written anew."""
+        with self._guard:
+            if place not in self._files:
+                self._foreign[place] = sha256
+
+    def adopt_foreign(self) -> None:
+        """The other writers are gone: what they wrote is now as one's own."""
+        with self._guard:
+            self._files |= {place: _Entry(sha256) for place, sha256 in self._foreign.items()}
+            self._folders |= {place.rpartition("/")[0] for place in self._foreign}
+            self._failed_files |= self._doubtful
+            self._foreign, self._doubtful = {}, set()
 
     def remember_all(self, files: Iterable[str], folders: Iterable[str]) -> None:
         """Files of a new run were written, and folders have new names."""
@@ -83,9 +99,11 @@ class SyncGroup:
         """
         with self._syncing:
             with self._guard:
-                files = dict(self._files)
+                files, foreign = dict(self._files), dict(self._foreign)
                 folders, self._folders = self._folders, set()
+                folders |= {place.rpartition("/")[0] for place in foreign}
             try:
+                self._sync_foreign(foreign)
                 self._sync(files, folders)
             except BaseException:
                 with self._guard:
@@ -95,6 +113,19 @@ class SyncGroup:
                 for place, entry in files.items():
                     if self._files.get(place) is entry:
                         del self._files[place]
+                for place in foreign:
+                    self._foreign.pop(place, None)
+
+    def _sync_foreign(self, foreign: Mapping[str, str | None]) -> None:
+        """Sync what another writer wrote; once that failed it stays in doubt until the other is gone."""
+        doubtful = sorted(self._doubtful & foreign.keys())
+        if doubtful:
+            raise UnavailableError(
+                f"{Path(doubtful[0]).name} is another writer's, and a sync of it failed",
+                hint="Let that process end its part, or finish the run",
+                path=doubtful[0],
+            )
+        _all(sync_file, foreign, self._doubtful)
 
     def _sync(self, files: dict[str, _Entry], folders: set[str]) -> None:
         for place in sorted(self._failed_files & files.keys()):

@@ -26,7 +26,7 @@ from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
-from runbundle.io.confine import check_relative, inside, place_inside, read_regular
+from runbundle.io.confine import check_relative, inside, read_regular, refuse_links
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import line
 from runbundle.run.given import given_name
@@ -77,7 +77,8 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
             hint="Declare it as an ArtifactSpec, or set allow_extras",
             run=session.run_id,
         )
-    ext = Path(name).suffix.lower()
+    stem, dot, last = name.rpartition("/")[2].rpartition(".")
+    ext = f".{last.lower()}" if stem and dot else ""
     is_file = isinstance(value, bytes | bytearray | memoryview | os.PathLike)
     fmt = get_format("file") if is_file and ext else format_for_extension(ext)
     if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
@@ -157,7 +158,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     if spec.schema is not None:
         check_facts(spec.schema, encoded.facts(), what=artifact_id)
     meta, description = _told(spec, encoded, offer)
-    place = place_inside(str(session.run_dir), filename, what="file")
+    place = refuse_links(str(session.run_dir), filename, what="file")
     with _reserved(session, (artifact_id, offer.variant), filename, replace=offer.replace) as earlier:
         session.folder(filename.rpartition("/")[0])
         replaces = earlier.pointer if earlier else None
@@ -272,7 +273,8 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str)
             hint="A replacement has the name of what it replaces: give the same spec",
         )
     pointer = earlier.pointer
-    if pointer is not None and pointer.writer != session.writer and earlier.attempt == session.attempt:
+    is_own = pointer is None or pointer.writer == session.writer
+    if not is_own and not (session.is_creator and earlier.attempt < session.attempt):
         raise ConflictError(
             f"{earlier.label} was written by another process, and it alone may replace it",
             hint="Write it under another name",

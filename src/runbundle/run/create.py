@@ -167,18 +167,21 @@ def _fill(
     state = RunState()
     for record in (
         {"record": "header", "ts_utc": now, "host": host, **header},
-        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told)},
+        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told, plan.durability)},
     ):
         state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
     manifest = create_unseen(f"{folder}/{MANIFEST}", checked_pretty(project_manifest(state, config)))
     return state, {**digests, MANIFEST: manifest.sha256}
 
 
-def attempt_start(number: int, code: provenance.GitState, digests: Mapping[str, Any]) -> dict[str, Any]:
+def attempt_start(
+    number: int, code: provenance.GitState, digests: Mapping[str, Any], durability: Durability
+) -> dict[str, Any]:
     """The fields of the record that begins an attempt: what runs, where, and with what."""
     return {
         "event": "start",
         "attempt": number,
+        "durability": durability.value,
         "git_hash": code.commit,
         "git_dirty": code.is_dirty,
         "package_versions": provenance.package_versions(),

@@ -90,6 +90,8 @@ def _wait_for_others(session: Session, logs: Sequence[str], patience_s: float) -
         else:
             Journal.reopen(path, chain_of(name)).close()
     session.refresh()
+    if not staying:
+        session.unsynced.adopt_foreign()
     return [_who(session, writer) for writer in sorted(staying)]
 
 

@@ -35,7 +35,7 @@ def join(run_dir: Path, *, clock: Clock, durability: Durability) -> Session:
     """
     manifest = read_manifest(run_dir)
     contract = read_contract(run_dir)
-    log, writer, followed, state = _enter(run_dir, clock)
+    log, writer, followed, state = _enter(run_dir, clock, durability)
     session = Session(
         run_dir=run_dir,
         run_id=str(manifest["run_id"]),
@@ -59,7 +59,7 @@ def rejoin(session: Session) -> None:
     """In a forked child: go on as a writer of its own; errors as ``join``."""
     with session.lock:
         if session.is_forked:
-            log, writer, followed, state = _enter(session.run_dir, session.clock)
+            log, writer, followed, state = _enter(session.run_dir, session.clock, session.durability)
             session.log, session.writer, session.state = log, writer, state
             session.is_forked = False
             _settle(session, followed)
@@ -73,7 +73,7 @@ def _settle(session: Session, followed: Followed) -> None:
         session.sync()
 
 
-def _enter(run_dir: Path, clock: Clock) -> tuple[Journal, str, Followed, RunState]:
+def _enter(run_dir: Path, clock: Clock, durability: Durability) -> tuple[Journal, str, Followed, RunState]:
     """Make a log, unless the run is closed to joiners; what the logs say so far comes with it."""
     with run_lock(run_dir, fcntl.LOCK_SH, patience_s=0):
         followed, state = follow(run_dir)
@@ -85,8 +85,17 @@ def _enter(run_dir: Path, clock: Clock) -> tuple[Journal, str, Followed, RunStat
             )
         writer = random_text(clock, 8).lower()
         log = Journal.create(run_dir / log_name(writer))
-        header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": writer, "attempt": state.attempt}
-        log.append({"record": "header", "ts_utc": timestamp(clock.now()), "host": provenance.host(), **header})
+        header = {
+            "record": "header",
+            "ts_utc": timestamp(clock.now()),
+            "format": LOG_FORMAT,
+            "format_version": FORMAT_VERSION,
+            "writer": writer,
+            "attempt": state.attempt,
+            "durability": durability.value,
+            "host": provenance.host(),
+        }
+        log.append(header)
     return log, writer, followed, state
 
 

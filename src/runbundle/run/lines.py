@@ -95,11 +95,27 @@ def _check_fields(record: Record, pointer: Pointer) -> None:
         raise ValueError(f"{places} are not paths in a run")
     if "bytes" in wanted and not isinstance(record["bytes"], int | None):
         raise ValueError(f"bytes is {record['bytes']!r}")
+    if kind == "point":
+        _check_point(record)
+
+
+def _check_point(record: Record) -> None:
+    if type(record["step"]) is not int or type(record["ts_ms"]) is not int:
+        raise ValueError("step and ts_ms are no integers")
+    values = record["values"]
+    if not isinstance(values, dict) or not values or not all(map(_is_number, values.values())):
+        raise ValueError("values are no numbers")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (float, int, bool) or value in ("NaN", "Infinity", "-Infinity")
 
 
 def _check_header(record: Record, pointer: Pointer) -> None:
     if record["format"] != LOG_FORMAT or record["writer"] != pointer.writer:
         raise ValueError(f"it is the header of {record['format']} by {record['writer']!r}")
+    if pointer.writer != CREATOR and "prev_sha256" in record and not {"attempt", "durability"} <= record.keys():
+        raise ValueError("the header of a writer that joined lacks attempt or durability")
     if record["format_version"] != FORMAT_VERSION:
         raise UnsupportedVersion(
             f"The log has format_version {record['format_version']}; this version reads {FORMAT_VERSION}",
@@ -120,17 +136,17 @@ _FIELDS = {
     kind: frozenset(names.split())
     for kind, names in {
         "header": "format format_version writer host",
-        "attempt start": "attempt git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256 "
+        "attempt start": "attempt durability git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256 "
         "package_versions python platform command host",
-        "attempt end": "attempt status error",
+        "attempt end": "attempt status error points",
         "input": "attempt artifact_id filename bytes sha256 input_original_path collision_policy is_primary replaces",
         "intent": "artifact_id variant filename bytes sha256 replaces",
         "stage start": "stage try attempt",
         "stage set_aside": "stage try attempt moved",
         "artifact": "artifact_id variant stage attempt kind format filename content_type bytes sha256 description "
         "meta replaces",
-        "commit": "stage try attempt outcome reasons",
-        "flush": "attempt",
+        "commit": "stage try attempt outcome reasons points",
+        "flush": "attempt points",
         "quarantine": "attempt moved reason",
         "note": "text data",
         "point": "attempt step values",

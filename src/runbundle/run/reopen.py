@@ -117,13 +117,15 @@ def _refuse_changes(
 
 def _begin(session: Session, config: Mapping[str, Any], code: GitState) -> None:
     last = session.state.attempt
+    for path in files_below(session.run_dir):  # a killed attempt may have left them unsafe from a power cut
+        session.unsynced.remember(f"{session.run_dir}/{path}")
     if is_sealed(session.run_dir):
         session.move(SEAL, f"provenance/{SEAL}.{last}")
     digests = dict(_config_digests(session, config, last))
     digests["contract_sha256"] = session.state.starts[last]["contract_sha256"]
     session.config = config
     session.attempt = last + 1
-    session.say("attempt", **attempt_start(session.attempt, code, digests))
+    session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability))
     session.rewrite_manifest()
     for stage in list(session.state.tries):
         if not session.state.is_passed(stage):
@@ -147,10 +149,12 @@ def _config_digests(session: Session, config: Mapping[str, Any], last: int) -> M
         if not kept.exists():  # a crash may have come between the copy and the new attempt
             with os_errors("Reading", run_dir / name):
                 session.remember(kept, create_file(kept, read_regular(run_dir / name)).sha256)
-        session.unsynced.sync()
+    session.unsynced.sync()
+    for name in (CONFIG, CONFIG_RESOLVED):
         with Staged(run_dir / name) as staged:
             staged.write(data)
-            written = session.put_in_place(staged)
+            target = {"artifact_id": None, "variant": None, "filename": name}
+            written = session.replace(staged, target, None)
     return {"config_sha256": written.sha256, "config_resolved_sha256": written.sha256}
 
 

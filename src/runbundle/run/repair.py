@@ -38,6 +38,7 @@ from runbundle.run.state import RunState
 LOG = log_name(CREATOR)
 _MARKS = ("flush", "commit", "attempt")
 _PATIENCE_S = 1.0
+_ALL = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,17 @@ def _refuse_living(run_dir: Path) -> None:
 def _plan_logs(plan: _Plan) -> None:
     """Which logs are cut, and where."""
     for writer, path in log_paths(plan.run_dir).items():
-        scan = scan_of(path)
+        scan, is_power = scan_of(path), False
         for record in scan:
             plan.state.apply(record, Pointer(writer, scan.seq - 1))
-            if record["record"] in _MARKS and record.get("event") != "start":
+            if "durability" in record:
+                is_power = record["durability"] == Durability.POWER
+            if is_power:  # each line is a mark, and so is each point
                 plan.safe[writer] = scan.seq
-                plan.safe_points[writer] = max(plan.safe_points.get(writer, 0), record.get("points", 0))
+                plan.safe_points[writer] = _ALL
+            elif record["record"] in _MARKS and record.get("event") != "start":
+                plan.safe[writer] = scan.seq
+                plan.safe_points[writer] = max(plan.safe_points.get(writer, 0), record["points"])
         _plan_cut(plan, scan, plan.safe.get(writer, 0))
     for writer, path in log_paths(plan.run_dir, METRICS_STEM).items():
         _plan_cut(plan, scan_of(path).run_through(), plan.safe_points.get(writer, 0))
@@ -175,7 +181,8 @@ def _plan_settings(plan: _Plan) -> None:
     start = plan.state.starts[plan.state.attempt]
     for name, told in ((CONFIG, "config_sha256"), (CONFIG_RESOLVED, "config_resolved_sha256")):
         place = plan.run_dir / name
-        if place.is_file() and hash_file(place).sha256 == start[told]:
+        may_be = {start[told], *plan.state.announced.get(name, ())}
+        if place.is_file() and hash_file(place).sha256 in may_be:
             continue
         data = _kept_config(plan.run_dir, str(start[told]))
         if data is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from runbundle.base import jsontext
-from runbundle.base.clock import Clock, timestamp
+from runbundle.base.clock import Clock, stamp
 from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSealed, StageError, UnavailableError
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
@@ -144,7 +145,7 @@ class Session:
 
     def now(self) -> str:
         """The time, as records spell it."""
-        return timestamp(self.clock.now())
+        return stamp(self.clock.nanoseconds())
 
     @property
     def is_power(self) -> bool:
@@ -172,9 +173,15 @@ class Session:
             return said
 
     def refresh(self) -> None:
-        """Take in what other writers said since."""
+        """Take in what other writers said since; what they wrote becomes safe with the next group."""
         with self.lock:
-            self.others.advance(self.state)
+            before = len(self.state.records)
+            if self.others.advance(self.state):
+                for pointer in itertools.islice(self.state.records, before, None):
+                    record = self.state.records[pointer]
+                    self.unsynced.remember_foreign(f"{self.run_dir}/{record.filename}", record.sha256)
+                for scan in self.others.scans.values():
+                    self.unsynced.remember_foreign(str(scan.path), None)
 
     def undo(self, place: str | Path) -> None:
         """Remove a file that was just created, unless the log has come to name it: the name is free again.
@@ -195,14 +202,14 @@ class Session:
                 staged.write(checked_pretty(project_manifest(self.state, self.config)))
                 self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
 
-    def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer) -> Written:
+    def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer | None) -> Written:
         """Put a file in the place of a recorded one; announced first: what is there is always one of the two."""
         return self.put_in_place(staged, lambda written: self.announce(target, written, replaces))
 
-    def announce(self, target: Mapping[str, Any], written: Written, replaces: Pointer) -> None:
+    def announce(self, target: Mapping[str, Any], written: Written, replaces: Pointer | None) -> None:
         """Say that the file of a record may from now on hold these bytes."""
         digest = {"sha256": written.sha256, "bytes": written.size}
-        self.say("intent", **target, **digest, replaces=replaces.to_json())
+        self.say("intent", **target, **digest, replaces=replaces and replaces.to_json())
 
     def put_in_place(self, staged: Staged, announce: Callable[[Written], None] | None = None) -> Written:
         """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""

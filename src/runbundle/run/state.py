@@ -43,7 +43,9 @@ class RunState:
         tries: for each stage, how often it began.
         moves: the files of tries set aside: (from, to, pointer).
         paths_by_fold: every path in force, by its form on disks that ignore case.
-        twice: artifacts of which two records are in force, against I14.
+        rivals: further records in force of an artifact, by (artifact_id, variant): what takes them out of force may
+            stand in a log that is read later. Any that are left when all logs are read break I14.
+        announced: digests that files without a record, those of the configuration, may have until the next attempt.
     """
 
     header: Record | None = None
@@ -59,7 +61,8 @@ class RunState:
     tries: dict[str, int] = field(default_factory=dict)
     moves: list[tuple[str, str, Pointer]] = field(default_factory=list)
     paths_by_fold: dict[str, set[str]] = field(default_factory=dict)
-    twice: list[str] = field(default_factory=list)
+    rivals: dict[tuple[str, str | None], list[ArtifactRecord]] = field(default_factory=dict)
+    announced: dict[str, set[str]] = field(default_factory=dict)
 
     def apply(self, record: Record, pointer: Pointer) -> None:
         """Take in one record; types that are not known are ignored.
@@ -106,7 +109,7 @@ class RunState:
         names = [record["filename"] for record in self.inputs.values()]
         names += [record.filename for record in self.in_force.values()]
         primaries = [record["filename"] for record in self.inputs.values() if record["is_primary"]]
-        found = [f"two records of {label} are in force" for label in self.twice]
+        found = [f"two records of {rivals[0].label} are in force" for rivals in self.rivals.values()]
         found += [f"two records in force name {name}" for name, count in Counter(names).items() if count > 1]
         return found + ([f"{' and '.join(primaries)} are primary inputs"] if len(primaries) > 1 else [])
 
@@ -148,6 +151,7 @@ class RunState:
     def _apply_attempt(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
         if record["event"] in ("start", "end"):
             (self.starts if record["event"] == "start" else self.ends)[int(record["attempt"])] = record
+            self.announced = {}
 
     def _apply_input(self, record: Record, pointer: Pointer) -> None:
         self._retire(Pointer.from_json(record["replaces"]))
@@ -162,14 +166,17 @@ class RunState:
         self.records[pointer] = artifact
         self._retire(artifact.replaces)
         if pointer not in self.gone:
-            if (artifact.artifact_id, artifact.variant) in self.in_force:
-                self.twice.append(artifact.label)
-            self.in_force[artifact.artifact_id, artifact.variant] = artifact
+            key = artifact.artifact_id, artifact.variant
+            if key in self.in_force:
+                self.rivals.setdefault(key, []).append(self.in_force[key])
+            self.in_force[key] = artifact
             self.paths_by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
 
     def _apply_intent(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
         replaced = Pointer.from_json(record["replaces"])
-        if replaced is not None:
+        if replaced is None:
+            self.announced.setdefault(record["filename"], set()).add(record["sha256"])
+        else:
             self.intents.setdefault(replaced, []).append((record["sha256"], record["bytes"]))
 
     def _apply_stage(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
@@ -197,8 +204,22 @@ class RunState:
         self.gone.add(pointer)
         self.inputs.pop(pointer, None)
         old = self.records.get(pointer)
-        if old is not None and self.in_force.get((old.artifact_id, old.variant)) is old:
-            del self.in_force[old.artifact_id, old.variant]
+        if old is None:
+            return
+        key = old.artifact_id, old.variant
+        rivals = self.rivals.get(key, [])
+        if self.in_force.get(key) is old:
+            del self.in_force[key]
+            if rivals:
+                self.in_force[key] = rivals.pop()
+        elif old in rivals:
+            rivals.remove(old)
+        else:
+            return
+        if not rivals:
+            self.rivals.pop(key, None)
+        left = [record.filename for record in (self.in_force.get(key), *rivals) if record is not None]
+        if old.filename not in left:
             self.paths_by_fold[fold(old.filename)].discard(old.filename)
 
 

@@ -196,7 +196,10 @@ def _told_by_logs(run: _Run) -> dict[str, Expected]:
     told = {path: Expected(digests, size) for path, size, digests in files}
     start = run.state.starts.get(run.state.attempt, {})
     fields = {CONFIG: "config_sha256", CONFIG_RESOLVED: "config_resolved_sha256", CONTRACT: "contract_sha256"}
-    return told | {path: Expected(frozenset((start[name],))) for path, name in fields.items() if start.get(name)}
+    for path, name in fields.items():
+        if start.get(name):
+            told[path] = Expected(frozenset((start[name], *run.state.announced.get(path, ()))))
+    return told
 
 
 def _check_files(run: _Run, progress: Progress | None) -> None:

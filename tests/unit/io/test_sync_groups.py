@@ -111,7 +111,7 @@ def test_a_file_whose_sync_failed_is_never_synced_again_but_written_anew(
     assert disk.synced[-1] == tmp_path / "f"
     assert bad.read_bytes() == b"0"
     assert all(map(group.is_safe, places))
-    assert sorted(os.listdir(tmp_path / "f")) == sorted(place.name for place in places)
+    assert sorted((tmp_path / "f").iterdir()) == places
 
 
 def test_a_folder_whose_sync_failed_gets_a_new_entry_first(
@@ -174,9 +174,7 @@ def test_what_was_written_again_since_a_failed_sync_is_not_written_anew(
 
 
 @pytest.mark.parametrize("what", ["the same file", "another file", "a folder"])
-def test_what_is_remembered_during_a_sync_is_not_lost(
-    group: SyncGroup, disk: Disk, tmp_path: Path, what: str
-) -> None:
+def test_what_is_remembered_during_a_sync_is_not_lost(group: SyncGroup, disk: Disk, tmp_path: Path, what: str) -> None:
     place = put(group, tmp_path / "x", b"old")
     told: list[Path] = []
 
@@ -197,11 +195,14 @@ def test_what_is_remembered_during_a_sync_is_not_lost(
     assert group.is_safe(told[0]) is (what == "a folder")
     disk.synced.clear()
     group.sync()
-    assert disk.synced == {
-        "the same file": [place, tmp_path],
-        "another file": [tmp_path / "f" / "y", tmp_path / "f"],
-        "a folder": [tmp_path / "f"],
-    }[what]
+    assert (
+        disk.synced
+        == {
+            "the same file": [place, tmp_path],
+            "another file": [tmp_path / "f" / "y", tmp_path / "f"],
+            "a folder": [tmp_path / "f"],
+        }[what]
+    )
     assert group.is_safe(told[0])
 
 
@@ -216,9 +217,7 @@ def test_what_is_gone_is_passed_over_and_its_folder_is_synced(group: SyncGroup, 
     assert disk.synced == [other, tmp_path / "f"]
 
 
-def test_a_file_whose_sync_failed_and_that_is_gone_is_passed_over(
-    group: SyncGroup, disk: Disk, tmp_path: Path
-) -> None:
+def test_a_file_whose_sync_failed_and_that_is_gone_is_passed_over(group: SyncGroup, disk: Disk, tmp_path: Path) -> None:
     place = put(group, tmp_path / "x")
     disk.refuse = once(place)
     with pytest.raises(UnavailableError):

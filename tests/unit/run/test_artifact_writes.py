@@ -402,3 +402,13 @@ def test_what_is_no_run_is_not_found(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nothing", tmp_path / "file"):
         with pytest.raises(errors.RunNotFound):
             rb.open_run(place)
+
+
+def test_integers_beyond_64_bits_stay_what_they_are_in_meta(run: rb.RunIO) -> None:
+    meta = {"seed": 2**70, "list": [-(2**65)], "small": 1, "float": 1e300}
+    assert run.save("x.json", 1, meta=meta).meta == meta
+    assert run.save("x.json", 2, meta=meta, replace=True).meta == meta
+    run.finish()
+    (record,) = rb.open_run(run.path).artifacts()
+    assert (record.meta, type(record.meta["seed"])) == (meta, int)
+    assert codes(rb.open_run(run.path).verify()) == []

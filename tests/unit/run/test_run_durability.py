@@ -143,7 +143,11 @@ def test_a_flush_syncs_files_names_log_and_points(tmp_path: Path, steps: list[St
     assert {"x.json", "new", "artifacts", "metrics.jsonl", LOG} <= set(synced)
     assert steps[-2:] == [("write", LOG), ("sync", LOG)]  # that it is safe is said last
     said = json.loads((run.path / LOG).read_bytes().splitlines()[-1])
-    assert (said["record"], said["attempt"], said["points"]) == ("flush", 1, 2)  # the header of the journal, and a point
+    assert (said["record"], said["attempt"], said["points"]) == (
+        "flush",
+        1,
+        2,
+    )  # the header of the journal, and a point
     steps.clear()
     run.flush()
     assert steps == []  # what is safe is not synced again, nor said again

@@ -271,7 +271,7 @@ def test_a_damaged_journal_is_an_error_never_an_empty_one(run: rb.RunIO) -> None
 
 
 class Model:
-    """What `run.log` promises, in a few lines: steps count by themselves for each name, the last value of a step counts."""
+    """What `run.log` promises: steps count by themselves for each name, and the last value of a step counts."""
 
     def __init__(self) -> None:
         self.points: dict[str, dict[int, float]] = {}
@@ -426,7 +426,7 @@ def test_what_is_no_number_is_refused_among_numbers_and_after_them(run: rb.RunIO
 @pytest.mark.parametrize(
     "value",
     [np.float32(0.5), np.float64(0.1), np.int64(3), np.bool_(1), np.array([2.5]), Tensor(0.25), True, -0.0, NAN, -INF],
-    ids=lambda value: f"{type(value).__name__}-{value}",
+    ids=lambda value: f"{type(value).__name__}-{float(value.item() if hasattr(value, 'item') else value)}",
 )
 def test_numbers_come_back_as_what_they_were(run: rb.RunIO, value: Any, *, is_first: bool) -> None:
     plain = value.item() if hasattr(value, "item") else value
@@ -623,11 +623,15 @@ def test_ctrl_c_while_a_batch_is_gathered_loses_nothing(run: rb.RunIO, monkeypat
 
     monkeypatch.setattr(series.Columns, "add", stop)
     with pytest.raises(KeyboardInterrupt):
-        for step in range(10_000):
-            run.log({"x": step})
+        log_many(run, 10_000)
     run.log({"x": -1})
     run.finish()
     assert document(run)["series"]["x"]["count"] == len(rb.open_run(run.path).series("x").steps)
+
+
+def log_many(run: rb.RunIO, count: int) -> None:
+    for step in range(count):
+        run.log({"x": step})
 
 
 class Late(int):
