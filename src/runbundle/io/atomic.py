@@ -7,6 +7,7 @@ never half a result.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import itertools
@@ -25,6 +26,7 @@ from runbundle.base.ids import Digest
 TEMPORARY_PREFIX = ".tmp-"
 CHUNK_BYTES = 1 << 22
 _FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS
+_FICLONE = 0x40049409  # Linux: share the blocks of another file (ioctl_ficlone(2))
 _OVERLAP_BYTES = 1 << 18  # a shorter piece is hashed sooner than it is handed to another thread
 
 Buffer = bytes | bytearray | memoryview
@@ -106,7 +108,7 @@ class Staged:
         self._size = 0
         self.temporary = f"{self.folder}/{next(_process.names)}"
         try:
-            self._fd = os.open(self.temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            self._fd = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except OSError as error:
             refused("Opening a temporary file", self.place, error)
 
@@ -130,6 +132,44 @@ class Staged:
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+    def take(self, source: Path, *, link: bool = False) -> None:
+        """Take a whole file: as a clone that shares its blocks where the file system can, else as a copy.
+
+        With ``link`` it becomes a second name of the same file, where both are on one file system: then it costs its
+        hash only on any of them, and whoever changes the file under its other name changes this one.
+        """
+        with os_errors("Reading", source):
+            if not (link and self._link(source)) and not self._clone(source):
+                copy_into(source, self)
+                return
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            while chunk := os.read(self._fd, _READ_BYTES):
+                self._hash.update(chunk)
+                self._size += len(chunk)
+
+    def _link(self, source: Path) -> bool:
+        other = f"{self.folder}/{next(_process.names)}"
+        try:
+            os.link(os.path.realpath(source), other)
+        except OSError as error:
+            if error.errno in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+                return False
+            raise
+        os.replace(other, self.temporary)
+        os.close(self._fd)
+        self._fd = os.open(self.temporary, os.O_RDONLY | os.O_CLOEXEC)
+        return True
+
+    def _clone(self, source: Path) -> bool:
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(self._fd, _FICLONE, fd)
+        except OSError:  # another file system, or one that cannot: then it is copied
+            return False
+        finally:
+            os.close(fd)
+        return True
 
     def seal(self, *, sync: bool = False) -> Written:
         """Close the file, made safe from a power cut if asked, and tell what it holds."""

@@ -14,6 +14,7 @@ import time
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
@@ -24,9 +25,9 @@ from runbundle.base.errors import (
     CorruptError,
     DecodeError,
     LogCorrupt,
+    RunbundleError,
     RunBusy,
     RunClosed,
-    UnavailableError,
 )
 from runbundle.io.atomic import Staged, copy_into, make_folder, os_errors, refused, sync_fd, sync_folder, write_all
 from runbundle.io.jsonbytes import checked_line, line
@@ -214,6 +215,7 @@ class Journal:
         is_synced: whether all that was appended is safe from a power cut.
         lock: held while a line is appended.
         fd: the open file, -1 once it is closed.
+        needs_care: whether something has to be done before the next line: it is closed, torn, or in doubt.
         end: what the next line carries, ``seq`` and link, and where it begins.
     """
 
@@ -225,6 +227,8 @@ class Journal:
         self._chain = chain
         self.lock = threading.Lock()
         self._has_failed = False
+        self._is_torn = False
+        self.needs_care = False
         _open_journals.add(self)
 
     @classmethod
@@ -299,12 +303,12 @@ class Journal:
 
     def put(self, data: bytes, sync: bool = False) -> None:  # noqa: FBT001, FBT002 - as its quicker sister
         """Append a line that carries ``link`` and ``seq``, for one who holds ``lock``; otherwise as ``append``."""
-        if self.fd < 0 or (sync and self._has_failed):
-            self._make_ready()
+        if self.needs_care:
+            self._make_ready(sync=sync)
         self.is_synced = False
         try:
             self.put_rest(data, 0, sync=sync)
-        except BaseException as error:  # noqa: BLE001 - it is raised again; Ctrl-C as well: the next line must follow from the last one that was said
+        except BaseException as error:  # noqa: BLE001 - it is raised again; Ctrl-C as well: the next line must follow
             self.take_back(error)
 
     def put_rest(self, data: bytes, written: int, *, sync: bool = False) -> None:
@@ -315,27 +319,29 @@ class Journal:
         self.end = (self.end[0] + 1, self._chain.of(data), self.end[2] + len(data))
 
     def take_back(self, error: BaseException) -> NoReturn:
-        """Cut what a failed append left, and raise why it failed; if even that fails, say no more in this log."""
-        if self.fd < 0:
-            raise error
-        try:
-            os.ftruncate(self.fd, self.end[2])
-        except OSError as worse:
-            self._close()
-            raise UnavailableError(
-                f"{self.path.name} ends in an unfinished line and cannot be cut: {worse.strerror}",
-                hint="Resume the run when the disk is well again",
-                path=self.path,
-            ) from error
-        if isinstance(error, OSError):
+        """Cut what a failed append left, now or before the next line, and raise why it failed."""
+        self._is_torn = self.needs_care = True
+        if self.fd >= 0:
+            with suppress(OSError):
+                self._cut()
+        if isinstance(error, OSError) and not isinstance(error, RunbundleError):
             refused("Appending to the log", self.path, error)
         raise error
 
-    def _make_ready(self) -> None:
-        """Before a line that does not just follow: is the log open, and does no failed sync leave it in doubt?"""
+    def _cut(self) -> None:
+        os.ftruncate(self.fd, self.end[2])
+        self._is_torn = False
+        self.needs_care = self._has_failed
+
+    def _make_ready(self, *, sync: bool) -> None:
+        """Before a line that does not just follow: is the log open, torn by a failed append, in doubt after a sync?"""
         if self.fd < 0:
             raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
-        self._write_anew()
+        if self._is_torn:
+            with os_errors("Cutting an unfinished line", self.path):
+                self._cut()
+        if self._has_failed and sync:
+            self._write_anew()
 
     def sync(self) -> None:
         """When this returns, a power cut loses nothing that was appended before.
@@ -346,20 +352,19 @@ class Journal:
             RunClosed: as ``append``. UnavailableError: the disk refused.
         """
         with self.lock:
-            if self.fd < 0:
-                raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
-            if self.is_synced:
+            if self.is_synced and self.fd >= 0:
                 return
             with os_errors("Syncing the log", self.path):
-                if self._has_failed:
-                    self._write_anew()
-                self._sync()
+                if self.needs_care or self.fd < 0:
+                    self._make_ready(sync=True)
+                if not self.is_synced:
+                    self._sync()
 
     def _sync(self) -> None:
         try:
             sync_fd(self.fd)
         except OSError:
-            self._has_failed = True
+            self._has_failed = self.needs_care = True
             raise
         self.is_synced = True
 
@@ -385,7 +390,8 @@ class Journal:
                     fd, self.fd = self.fd, fd
                 os.close(fd)
         sync_folder(self.path.parent)
-        self._has_failed = False
+        self._has_failed = self.needs_care = False
+        self.is_synced = True
 
     def close(self) -> None:
         """Let go of the journal and its lock; again does nothing."""
@@ -394,8 +400,9 @@ class Journal:
 
     def _close(self) -> None:
         if self.fd >= 0:
-            fd, self.fd = self.fd, -1
-            os.close(fd)
+            fd, self.fd, self.needs_care = self.fd, -1, True
+            with os_errors("Closing the log", self.path):
+                os.close(fd)
 
     def forget(self) -> None:
         """In a forked child: let go of the parent's journal, whatever state its lock is in."""

@@ -35,7 +35,7 @@ class PointJournal(Journal):
             },
             option=OPT_APPEND_NEWLINE,
         )
-        if sync or self.fd < 0:
+        if sync or self.needs_care:
             self.put(data, sync)
             return
         self.is_synced = False

@@ -88,6 +88,14 @@ class SyncGroup:
         with self._guard:
             return str(place) not in self._files
 
+    def sync_folder(self, folder: str) -> None:
+        """When this returns, a power cut loses no name in a folder; errors as ``sync``."""
+        with self._syncing:
+            if folder in self._failed_folders:
+                stir_folder(folder)
+                self._failed_folders.discard(folder)
+            _all(sync_folder, [folder], self._failed_folders)
+
     def sync(self) -> None:
         """When this returns, a power cut loses nothing of what was remembered before.
 

@@ -163,6 +163,9 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         session.folder(filename.rpartition("/")[0])
         replaces = earlier.pointer if earlier else None
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
+        if session.orphans:
+            session.remove_orphans()
+        lines = session.log.seq
         written = _put(session, place, encoded, target, replaces)
         fields = {
             "ts_utc": session.now(),
@@ -185,7 +188,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
             return session.say_artifact(fields, replaces)
         except BaseException:
             if replaces is None:
-                session.undo(place)
+                session.undo(place, lines)
             raise
 
 

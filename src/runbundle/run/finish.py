@@ -48,6 +48,7 @@ def finish(
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
         with run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
+            session.remove_orphans()
             found = sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
             others = [path for path in found if is_log(path) and log_writer(path) != CREATOR]
             staying = _wait_for_others(session, others, patience_s) if others else []
@@ -104,7 +105,7 @@ def _fault(session: Session) -> RunbundleError | None:
     """Why the run cannot be completed, if it cannot."""
     for record in session.state.in_force.values():
         place = f"{session.run_dir}/{record.filename}"
-        if not os.path.isfile(place) or os.stat(place).st_size != record.bytes:  # noqa: PTH113, PTH116 - one a record
+        if not os.path.isfile(place) or os.stat(place).st_size not in session.state.sizes(record):  # noqa: PTH113, PTH116 - one a record
             return CorruptError(
                 f"The file of {record.label} is gone or cut since it was written",
                 hint="Something else changes the run folder",

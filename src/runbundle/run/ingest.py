@@ -80,7 +80,7 @@ def _take(session: Session, source: Path, name: str, policy: CollisionPolicy) ->
             return place
     elif known is not None:
         raise InputExists(f"The input {name} was recorded and its file is gone", hint="Restore it", path=place)
-    is_new = not os.path.lexists(place)
+    is_new, lines = not os.path.lexists(place), session.log.seq
     with Staged(place) as staged:
         copy_into(source, staged)
         if is_new:
@@ -96,16 +96,18 @@ def _take(session: Session, source: Path, name: str, policy: CollisionPolicy) ->
         _record(session, relative, written, source, policy, pointer)
     except BaseException:
         if is_new:
-            session.undo(place)
+            session.undo(place, lines)
         raise
     return place
 
 
 def _refuse_twin(place: Path) -> None:
-    for other in place.parent.iterdir():
-        if other.name != place.name and fold(other.name) == fold(place.name):
+    with os_errors("Listing", place.parent):
+        others = os.listdir(place.parent)  # noqa: PTH208 - names are enough
+    for other in others:
+        if other != place.name and fold(other) == fold(place.name):
             raise InputExists(
-                f"The inputs {place.name} and {other.name} are one name on some disks", hint="Rename one", path=place
+                f"The inputs {place.name} and {other} are one name on some disks", hint="Rename one", path=place
             )
 
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runbundle.base.clock import Clock, timestamp
@@ -121,7 +121,8 @@ def run_lock(run_dir: Path, kind: int, *, patience_s: float) -> Iterator[None]:
             time.sleep(_POLL_S)
         yield
     finally:
-        os.close(fd)
+        with suppress(OSError):  # nothing was written through it
+            os.close(fd)
 
 
 def _is_locked(fd: int, kind: int, run_dir: Path) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
-from runbundle.base.errors import AlreadyExistsError, InvalidType, InvalidValue
+from runbundle.base.errors import AlreadyExistsError, InvalidType, InvalidValue, RunbundleError
 from runbundle.base.jsontext import read_number, refuse_non_json, spell_number
 from runbundle.io.confine import inside
 from runbundle.io.journal import CRC32
@@ -109,6 +109,9 @@ class MetricLog:
             return  # noqa: TRY300 - the way of nearly every point
         except TypeError:  # an integer beyond 64 bits, or a key that is no plain text
             pass
+        except RunbundleError as error:
+            error.run = self._session.run_id
+            raise
         finally:
             journal.lock.release()
         self._log_carefully(values, step)

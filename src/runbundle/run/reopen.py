@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock
-from runbundle.base.errors import LogCorrupt, ResumeRefused, RunSealed
+from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors
@@ -43,7 +43,11 @@ def reopen(
 ) -> Session:
     """Begin another attempt; see ``Project.resume``."""
     read_manifest(run_dir)
-    log = take_over(run_dir)
+    try:
+        log = take_over(run_dir)
+    except RunbundleError as error:
+        error.run = error.run or run_dir.name
+        raise
     try:
         kept = read_contract(run_dir)
         stored = read_config(run_dir)

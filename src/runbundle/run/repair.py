@@ -244,6 +244,7 @@ def _quarantiner(path: str, to: str | None, pointer: Pointer, reason: str) -> Ca
     def quarantine(session: Session) -> None:
         moved = [{"from": path, "to": to, "artifact": pointer.to_json()}]
         session.say("quarantine", attempt=session.attempt, moved=moved, reason=reason)
+        session.log.sync()
         if to is not None:
             session.move(path, to)
 

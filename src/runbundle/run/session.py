@@ -22,7 +22,7 @@ from runbundle.contract.layout import Layout
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.io.atomic import Staged, Written, make_folder, move
 from runbundle.io.confine import is_link
-from runbundle.io.journal import Journal, read_journal
+from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_line, checked_pretty
 from runbundle.io.syncgroup import SyncGroup
 from runbundle.run.follow import Followed
@@ -75,6 +75,7 @@ class Session:
         unsynced: what a power cut might still take. is_flushed: whether the log says that nothing is.
         own_digests: of the library's own files, as this writer wrote them.
         folders: the folders of the run that are known to be there.
+        orphans: files of failed writes that could not be removed yet.
         points: the metrics, once there are any.
         text_log: what ``RunIO.logger`` writes through, if it is open.
         rejoin: how a forked child becomes a writer of its own.
@@ -100,6 +101,7 @@ class Session:
     is_flushed: bool = False
     own_digests: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
+    orphans: set[str] = field(default_factory=set)
     others: Followed = field(init=False)
     lock: threading.RLock = field(default_factory=threading.RLock)
     is_forked: bool = False
@@ -183,15 +185,26 @@ class Session:
                 for scan in self.others.scans.values():
                     self.unsynced.remember_foreign(str(scan.path), None)
 
-    def undo(self, place: str | Path) -> None:
-        """Remove a file that was just created, unless the log has come to name it: the name is free again.
+    def undo(self, place: str | Path, lines: int) -> None:
+        """Remove a file that was just created, unless the log has grown: the name is free again.
 
         An error of the log leaves nothing of a record; Ctrl-C may also come when the record is there already.
+
+        Args:
+            place: the file.
+            lines: how long the log was when the file was created.
         """
-        with suppress(OSError, RunbundleError):
-            last = read_journal(self.log.path).records[-1]
-            if f"{self.run_dir}/{last.get('filename')}" != str(place):
-                Path(place).unlink()
+        if self.log.seq == lines:
+            self.orphans.add(str(place))
+            self.remove_orphans()
+
+    def remove_orphans(self) -> None:
+        """Remove files that a failed write left; those that the disk still holds on to are tried again later."""
+        for place in list(self.orphans):
+            with suppress(OSError):
+                with suppress(FileNotFoundError):
+                    os.unlink(place)  # noqa: PTH108 - paths as text, as everywhere in the way of a write
+                self.orphans.discard(place)
                 self.unsynced.forget(place)
 
     def rewrite_manifest(self) -> None:
@@ -215,6 +228,8 @@ class Session:
         """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
         was_safe = self.is_power or self.unsynced.is_safe(staged.place)
         written = staged.seal(sync=was_safe)
+        if was_safe:  # an earlier replacement of it, of which the log is about to become safe, has its name already
+            self.unsynced.sync_folder(staged.folder)
         if announce is not None:
             announce(written)
             if was_safe:

@@ -45,6 +45,10 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         session = self._session
+        with session.blamed():
+            self._end(session, error)
+
+    def _end(self, session: Session, error: BaseException | None) -> None:
         if session.is_forked or not session.is_creator:  # a forked child leaves the block; the stage is its parent's
             return
         try:
@@ -106,6 +110,7 @@ def set_aside(session: Session, name: str) -> None:
     number = session.state.tries.get(name, 0)
     left = session.state.uncommitted(name)
     if left:
+        session.unsynced.sync()  # what is moved is whole, and the log says so, before it leaves its place
         moved = [
             {
                 "from": record.filename,
@@ -115,6 +120,7 @@ def set_aside(session: Session, name: str) -> None:
             for record in left
         ]
         session.say("stage", stage=name, event="set_aside", attempt=session.attempt, moved=moved, **{"try": number})
+        session.log.sync()
     finish_moves(session)
 
 
@@ -131,16 +137,17 @@ def _missing(session: Session, name: str, outcome: Outcome) -> list[str]:
     """The ids that a stage owes and that are not there whole."""
     session.refresh()
     records = [record for record in session.state.in_force.values() if record.stage == name]
-    whole = [record for record in records if _is_whole(session.run_dir / record.filename, record.bytes)]
+    sizes = session.state.sizes
+    whole = [record for record in records if _is_whole(session.run_dir / record.filename, sizes(record))]
     gone = [record.artifact_id for record in records if record not in whole]
     if session.contract is None:
         return gone
     return gone + [spec.artifact_id for spec in missing_of_stage(session.contract, name, outcome, whole)]
 
 
-def _is_whole(place: Path, size: int) -> bool:
+def _is_whole(place: Path, sizes: set[int]) -> bool:
     try:
-        return place.stat().st_size == size
+        return place.stat().st_size in sizes
     except (FileNotFoundError, NotADirectoryError):
         return False
 

@@ -104,6 +104,11 @@ class RunState:
         """The artifacts in force of a stage whose last try did not pass."""
         return [] if self.is_passed(stage) else [r for r in self.in_force.values() if r.stage == stage]
 
+    def sizes(self, record: ArtifactRecord) -> set[int]:
+        """The lengths that the file of a record may have (I15)."""
+        announced = self.intents.get(record.pointer, ()) if record.pointer is not None else ()
+        return {record.bytes, *(size for _, size in announced)}
+
     def contradictions(self) -> list[str]:
         """What is in force twice and may not be (docs/format.md, I14)."""
         names = [record["filename"] for record in self.inputs.values()]

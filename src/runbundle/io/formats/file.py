@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from runbundle.base.errors import InputNotFound, InvalidType, InvalidValue
-from runbundle.io.atomic import Sink, copy_into, os_errors
+from runbundle.io.atomic import Sink, Staged, copy_into, os_errors
 from runbundle.io.formats._pickles import holds_pickle
 from runbundle.io.formats.base import Encoded, Format
 
@@ -25,8 +25,12 @@ class FileFormat(Format):
     extensions = ()
     content_type = "application/octet-stream"
 
-    def encode(self, value: Any) -> Encoded:
-        """Takes bytes, or the path of a regular file."""
+    def encode(self, value: Any, *, link: bool = False) -> Encoded:
+        """Takes bytes, or the path of a regular file.
+
+        With ``link`` the artifact is a second name of that file, where both are on one file system: it costs its hash
+        only, and the file must not be changed under its other name.
+        """
         if isinstance(value, bytes | bytearray | memoryview):
             data = bytes(value)
             _refuse_pickle(io.BytesIO(data))
@@ -40,7 +44,10 @@ class FileFormat(Format):
             _refuse_pickle(stream)
 
         def write(sink: Sink) -> None:
-            copy_into(path, sink)
+            if isinstance(sink, Staged):
+                sink.take(path, link=link)
+            else:
+                copy_into(path, sink)
 
         return Encoded(write)
 
