@@ -229,7 +229,8 @@ class Scene:
 
     def _end(self, name: str, outcome: str, call: Callable[[], Any]) -> None:
         def shrug() -> None:
-            """An end that failed is not tried again: the stage is."""
+            """An end that failed is not tried again, and promises nothing: the stage is begun anew."""
+            self.history[-1].is_power_safe = False
 
         self.act(f"end {name}", call, again=shrug, safe=True, facts={("stage", name): outcome})
 

@@ -28,6 +28,7 @@ from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, config_byt
 from runbundle.run.stages import set_aside
 from runbundle.run.state import RunState
 
+_LEVELS_ABOVE = 4  # the project, runs/, the store, and the folder that holds the store
 _FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
 
@@ -42,12 +43,25 @@ def reopen(
     allow_changed: bool,
 ) -> Session:
     """Begin another attempt; see ``Project.resume``."""
-    read_manifest(run_dir)
     try:
-        log = take_over(run_dir)
+        return _reopen(run_dir, config, contract, clock, durability, code, allow_changed=allow_changed)
     except RunbundleError as error:
         error.run = error.run or run_dir.name
         raise
+
+
+def _reopen(
+    run_dir: Path,
+    config: Mapping[str, Any] | None,
+    contract: Contract | None,
+    clock: Clock,
+    durability: Durability,
+    code: GitState,
+    *,
+    allow_changed: bool,
+) -> Session:
+    read_manifest(run_dir)
+    log = take_over(run_dir)
     try:
         kept = read_contract(run_dir)
         stored = read_config(run_dir)
@@ -121,10 +135,10 @@ def _refuse_changes(
 
 def _begin(session: Session, config: Mapping[str, Any], code: GitState) -> None:
     last = session.state.attempt
-    for path in files_below(session.run_dir):  # a killed attempt may have left them unsafe from a power cut
-        session.unsynced.remember(f"{session.run_dir}/{path}")
+    remember_all(session)
     if is_sealed(session.run_dir):
         session.move(SEAL, f"provenance/{SEAL}.{last}")
+        session.unsynced.sync()  # the log must not grow under its seal
     digests = dict(_config_digests(session, config, last))
     digests["contract_sha256"] = session.state.starts[last]["contract_sha256"]
     session.config = config
@@ -170,6 +184,14 @@ def _quarantine(session: Session) -> None:
         session.move(path, target)
         told = {"from": plain_text(path), "to": plain_text(target)}
         session.say("note", text="a file that no record accounts for was set aside", data=told)
+
+
+def remember_all(session: Session) -> None:
+    """What a killed attempt left, the run's own name with it, may not be safe from a power cut: sync it all."""
+    place = session.run_dir
+    files = [f"{place}/{path}" for path in files_below(place)]
+    above = list(place.parents)[:_LEVELS_ABOVE]
+    session.unsynced.remember_all(files, {str(place), *map(str, above), *(file.rpartition("/")[0] for file in files)})
 
 
 def free_folder(run_dir: Path, stem: str, attempt: int) -> str:

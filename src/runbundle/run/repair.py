@@ -29,7 +29,7 @@ from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
 from runbundle.run.manifest import MANIFEST, parse_manifest, project_manifest, read_manifest
 from runbundle.run.provenance import plain_text
-from runbundle.run.reopen import free_folder, unrecorded
+from runbundle.run.reopen import free_folder, remember_all, unrecorded
 from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, config_bytes, read_config, read_contract
@@ -306,8 +306,7 @@ def _open(plan: _Plan, clock: Clock) -> Iterator[Session]:
             clock=clock,
             durability=Durability.PROCESS,
         )
-        for path in files_below(plan.run_dir):
-            session.unsynced.remember(plan.run_dir / path)
+        remember_all(session)
         yield session
     finally:
         log.close()
