@@ -29,6 +29,9 @@ _FULL_SYNC = getattr(fcntl, "F_FULLFSYNC", None)  # macOS
 _FICLONE = 0x40049409  # Linux: share the blocks of another file (ioctl_ficlone(2))
 _OVERLAP_BYTES = 1 << 18  # a shorter piece is hashed sooner than it is handed to another thread
 
+# Files and folders whose last sync failed, for all of this process: a later success of the same sync means nothing.
+failed_syncs: set[str] = set()
+
 Buffer = bytes | bytearray | memoryview
 
 

@@ -29,7 +29,17 @@ from runbundle.base.errors import (
     RunBusy,
     RunClosed,
 )
-from runbundle.io.atomic import Staged, copy_into, make_folder, os_errors, refused, sync_fd, sync_folder, write_all
+from runbundle.io.atomic import (
+    Staged,
+    copy_into,
+    failed_syncs,
+    make_folder,
+    os_errors,
+    refused,
+    sync_fd,
+    sync_folder,
+    write_all,
+)
 from runbundle.io.jsonbytes import checked_line, line
 
 _BLOCK_BYTES = 1 << 20
@@ -226,9 +236,8 @@ class Journal:
         self.end = end
         self._chain = chain
         self.lock = threading.Lock()
-        self._has_failed = False
+        self._has_failed = self.needs_care = str(path) in failed_syncs
         self._is_torn = False
-        self.needs_care = False
         _open_journals.add(self)
 
     @classmethod
@@ -365,6 +374,7 @@ class Journal:
             sync_fd(self.fd)
         except OSError:
             self._has_failed = self.needs_care = True
+            failed_syncs.add(str(self.path))
             raise
         self.is_synced = True
 
@@ -390,6 +400,7 @@ class Journal:
                     fd, self.fd = self.fd, fd
                 os.close(fd)
         sync_folder(self.path.parent)
+        failed_syncs.discard(str(self.path))
         self._has_failed = self.needs_care = False
         self.is_synced = True
 

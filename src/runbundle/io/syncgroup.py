@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbundle.base.errors import CorruptError, RunbundleError, UnavailableError
-from runbundle.io.atomic import Staged, copy_into, os_errors, stir_folder, sync_file, sync_folder
+from runbundle.io.atomic import Staged, copy_into, failed_syncs, os_errors, stir_folder, sync_file, sync_folder
 
 _THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
 _FEW = 32  # starting threads takes longer than this many syncs on a quick disk
@@ -39,15 +39,13 @@ class SyncGroup:
         self._foreign: dict[str, str | None] = {}
         self._doubtful: set[str] = set()
         self._folders: set[str] = set()
-        self._failed_files: set[str] = set()
-        self._failed_folders: set[str] = set()
 
     def remember(self, place: str | Path, sha256: str | None = None) -> None:
         """A file was written, and has those bytes if they are known."""
         place = str(place)
         with self._guard:
             self._files[place] = _Entry(sha256)
-            self._failed_files.discard(place)
+            failed_syncs.discard(place)
             self._folders.add(place.rpartition("/")[0])
 
     def remember_foreign(self, place: str, sha256: str | None) -> None:
@@ -61,7 +59,7 @@ class SyncGroup:
         with self._guard:
             self._files |= {place: _Entry(sha256) for place, sha256 in self._foreign.items()}
             self._folders |= {place.rpartition("/")[0] for place in self._foreign}
-            self._failed_files |= self._doubtful
+            failed_syncs.update(self._doubtful)
             self._foreign, self._doubtful = {}, set()
 
     def remember_all(self, files: Iterable[str], folders: Iterable[str]) -> None:
@@ -75,8 +73,14 @@ class SyncGroup:
         place = str(place)
         with self._guard:
             self._files.pop(place, None)
-            self._failed_files.discard(place)
+            failed_syncs.discard(place)
             self._folders.add(place.rpartition("/")[0])
+
+    def leave_to(self, journal: Path) -> None:
+        """A file is a journal's from now on, which syncs it itself; its name is still to be synced."""
+        with self._guard:
+            self._files.pop(str(journal), None)
+            self._folders.add(str(journal.parent))
 
     def remember_folder(self, folder: str | Path) -> None:
         """A folder has new names."""
@@ -91,10 +95,7 @@ class SyncGroup:
     def sync_folder(self, folder: str) -> None:
         """When this returns, a power cut loses no name in a folder; errors as ``sync``."""
         with self._syncing:
-            if folder in self._failed_folders:
-                stir_folder(folder)
-                self._failed_folders.discard(folder)
-            _all(sync_folder, [folder], self._failed_folders)
+            self._sync_folders([folder])
 
     def sync(self) -> None:
         """When this returns, a power cut loses nothing of what was remembered before.
@@ -136,15 +137,18 @@ class SyncGroup:
         _all(sync_file, foreign, self._doubtful)
 
     def _sync(self, files: dict[str, _Entry], folders: set[str]) -> None:
-        for place in sorted(self._failed_files & files.keys()):
+        for place in sorted(failed_syncs & files.keys()):
             _write_anew(place, files[place].sha256)
             folders.add(place.rpartition("/")[0])
-            self._failed_files.discard(place)
-        _all(sync_file, files, self._failed_files)
-        for folder in sorted(self._failed_folders & folders):
+            failed_syncs.discard(place)
+        _all(sync_file, files, failed_syncs)
+        self._sync_folders(folders)
+
+    def _sync_folders(self, folders: Iterable[str]) -> None:
+        for folder in sorted(failed_syncs.intersection(folders)):
             stir_folder(folder)
-            self._failed_folders.discard(folder)
-        _all(sync_folder, folders, self._failed_folders)
+            failed_syncs.discard(folder)
+        _all(sync_folder, folders, failed_syncs)
 
 
 def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) -> None:

@@ -225,7 +225,7 @@ class MetricLog:
                 header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": session.writer}
                 full = {"record": "header", "ts_utc": session.now(), **header, "host": provenance.host()}
                 journal.append(full, is_checked=True)
-            session.unsynced.remember_folder(session.run_dir)
+            session.unsynced.leave_to(journal.path)
             if session.is_power:
                 journal.sync()
                 session.unsynced.sync()

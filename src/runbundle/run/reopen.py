@@ -189,9 +189,11 @@ def _quarantine(session: Session) -> None:
 def remember_all(session: Session) -> None:
     """What a killed attempt left, the run's own name with it, may not be safe from a power cut: sync it all."""
     place = session.run_dir
-    files = [f"{place}/{path}" for path in files_below(place)]
-    above = list(place.parents)[:_LEVELS_ABOVE]
-    session.unsynced.remember_all(files, {str(place), *map(str, above), *(file.rpartition("/")[0] for file in files)})
+    files = [place / path for path in files_below(place) if path != session.log.path.name]
+    folders = {place, *list(place.parents)[:_LEVELS_ABOVE]}
+    for file in files:
+        folders.update(itertools.takewhile(lambda folder: folder != place, file.parents))
+    session.unsynced.remember_all(map(str, files), map(str, folders))
 
 
 def free_folder(run_dir: Path, stem: str, attempt: int) -> str:
