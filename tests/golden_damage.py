@@ -1,7 +1,6 @@
 """The golden runs, and what can be done to them: damage by name, and the findings that it must give.
 
-``GOLDEN`` has a contract, two attempts and a writer that joined; ``JOINED`` and ``INTERRUPTED`` are told of in
-``golden_maker``.
+``GOLDEN`` (``demo``) has a contract, two attempts and a writer that joined; ``golden_maker`` tells of the others.
 """
 
 import hashlib
@@ -15,17 +14,19 @@ from typing import Any
 
 import pytest
 
+import golden_demo
 import golden_maker
 
 VERSION_1 = Path(__file__).parent / "golden" / "v1"
-GOLDEN = VERSION_1 / "runs" / "demo" / "2026-11-21_10-00-00_0123456789ab"
+GOLDEN, HALFWAY = VERSION_1 / golden_demo.DEMO, VERSION_1 / golden_maker.HALFWAY
 JOINED, INTERRUPTED = VERSION_1 / golden_maker.JOINED, VERSION_1 / golden_maker.INTERRUPTED
-ROOT_DIGEST = "51512852171c3fd08d63cc6b0cbb176fe9b593ce317b9b9f2e1ed0cc80672f0b"
+ROOT_DIGEST = "23b2bb00bfdd0ae91a0dd6e4c8d80e30f10bfa1c297103e869f807455d9c6c87"
 # SHA-256 of what `sha256sum` prints of all files, sorted by path: golden runs are never changed once a version is out
 FROZEN = {
-    GOLDEN: "8f0b0b80cb128dca89a90d1ccdc928187ec51b30bf89cbe5555e62e8eccf6f50",
-    JOINED: "0b8f69556feb28143556da2fc00d5eb7e8f8d1b926d4392751de0f246b402ed6",
-    INTERRUPTED: "7b5fabf5872b89ece58a13c671bee5c101481c5c327dc4550957bd83e791742e",
+    GOLDEN: "61c0da8bb49fd5b5aaac85bc0961722500dbda1612879ee3765498dc50106c9b",
+    JOINED: "c67ae3279296ab938b33a13f7f50d940d1dfd383459ca412a0e20b5a2d8ba942",
+    HALFWAY: "40c64099d8eaddfe5474dad850eff78c2d193c463b17d4dd82d5df664b28265e",
+    INTERRUPTED: "bc6411231b4905cf2a2145889cefcb9657cf9d71d921fb683b0dbbc2d46bbb68",
 }
 LOG, POINTS, HELPER = "artifacts.jsonl", "metrics.jsonl", "artifacts.helper.jsonl"
 NOTES = "input/notes.txt"
@@ -178,6 +179,16 @@ def set_point(log: str, at: int, /, **fields: object) -> Damage:
     return lambda run: rewrite(run, change, log)
 
 
+def lose(which: str, field: str, *, log: str = LOG) -> Damage:
+    """Records of a type lose a field."""
+
+    def change(record: dict[str, Any]) -> None:
+        if record["record"] == which:
+            record.pop(field, None)
+
+    return lambda run: rewrite(run, change, log)
+
+
 def set_commit(stage: str, **fields: object) -> Damage:
     def change(record: dict[str, Any]) -> None:
         if record["record"] == "commit" and record["stage"] == stage:
@@ -209,6 +220,12 @@ SEALED = [
     pytest.param(drop_lines(HELPER, 1), [("log_edited", HELPER)], id="helper-shortened"),
     pytest.param(drop_lines(POINTS, 1), [("log_edited", POINTS)], id="points-shortened"),
     pytest.param(set_point(POINTS, 2, values={"loss": 0.4}), [("log_edited", POINTS)], id="points-edited"),
+    pytest.param(set_point(POINTS, 2, step=True), [("log_damaged", POINTS)], id="step-is-no-integer"),
+    pytest.param(lose("header", "durability", log=HELPER), [("log_damaged", HELPER)], id="no-durability"),
+    *[
+        pytest.param(lose(which, field), [("log_damaged", LOG)], id=f"no {field} of {which}")
+        for which, field in [("attempt", "durability"), ("attempt", "points"), ("commit", "points")]
+    ],
     pytest.param(edit("metrics.json", b"2.5", b"2.4"), [("changed", "metrics.json")], id="metrics"),
     pytest.param(set_record("summary", bytes=50), [("log_edited", LOG)], id="log-edited"),
     pytest.param(write(MANIFEST, b"{"), [("manifest_damaged", MANIFEST)], id="manifest-damaged"),
@@ -256,6 +273,26 @@ UNSEALED = [
     pytest.param(drop_line(POINTS, 2), [("log_damaged", POINTS)], id="point-removed"),
     pytest.param(drop_lines(POINTS, 1), [], id="no-seal-no-point-missed"),
     pytest.param(cut(POINTS, 5), [], id="torn-point"),
+    *[
+        pytest.param(set_point(POINTS, 2, **{name: value}), [("log_damaged", POINTS)], id=f"{name} {value}")
+        for name, value in [
+            ("step", "2"),
+            ("step", 2.0),
+            ("step", None),
+            ("ts_ms", "1795255200483"),
+            ("ts_ms", 1.5),
+            ("values", {}),
+            ("values", [0.5]),
+            ("values", None),
+            ("values", {"loss": None}),
+            ("values", {"loss": "0.5"}),
+            ("values", {"loss": [0.5]}),
+        ]
+    ],
+    *[
+        pytest.param(lose(which, field, log=HELPER), [("log_damaged", HELPER)], id=f"no {field} of joined {which}")
+        for which, field in [("header", "attempt"), ("header", "durability"), ("flush", "points")]
+    ],
     pytest.param(append("metrics.helper.jsonl", b'{"for'), [], id="torn-journal"),
     pytest.param(cut(VERDICT, 5), [("truncated", VERDICT)], id="replacement-truncated"),
 ]
@@ -290,6 +327,7 @@ JOINED_UNSEALED = [
     pytest.param(edit(LOGBOOK, b"third", b"firsd"), [("changed", LOGBOOK)], id="edited"),
     pytest.param(write(LOGBOOK, b"second\n"), [("changed", LOGBOOK)], id="as-before-the-replacement"),
     pytest.param(remove("artifacts.a1b2c3d4.jsonl"), [("stray", SHARD), ("stray", STATE)], id="joined-missing"),
+    pytest.param(copy("provenance/1.config.yaml", "config.yaml"), [("changed", "config.yaml")], id="former"),
     pytest.param(set_point(POINTS, 7, step=8), [], id="no-seal-no-chain-missed"),
     pytest.param(drop_line(HELPING_POINTS, 1), [("log_damaged", HELPING_POINTS)], id="point-removed"),
 ]
@@ -315,6 +353,21 @@ INTERRUPTED_DAMAGE = [
     pytest.param(
         edit(MANIFEST, b'"project_name": "', b'"project_name": "x'), [("manifest_differs", MANIFEST)], id="name"
     ),
+]
+
+FORMER, NEXT = "provenance/1.config.yaml", ".tmp-5e4d3c2b1a09-1"
+HALFWAY_DAMAGE = [
+    pytest.param(copy(FORMER, "config.yaml"), [], id="neither-replaced"),
+    pytest.param(edit("config_resolved.yaml", b"0.5", b"0.75"), [], id="both-replaced"),
+    pytest.param(edit("config.yaml", b"0.75", b"0.76"), [("changed", "config.yaml")], id="neither-digest"),
+    pytest.param(edit("config_resolved.yaml", b"0.5", b"0.6"), [("changed", "config_resolved.yaml")], id="resolved"),
+    pytest.param(remove("config.yaml"), [("missing", "config.yaml")], id="gone"),
+    pytest.param(remove(FORMER), [], id="no-copy"),
+    pytest.param(drop_lines(LOG, 1), [], id="said-of-one"),
+    pytest.param(drop_lines(LOG, 2), [("changed", "config.yaml")], id="not-announced"),
+    pytest.param(write("attempts/_unflushed.1/artifacts/half.json", b""), [], id="quarantined"),
+    pytest.param(cut("artifacts/whole.json", 1), [("truncated", "artifacts/whole.json")], id="kept"),
+    pytest.param(write("artifacts/gone.json", b"x"), [("stray", "artifacts/gone.json")], id="back-again"),
 ]
 
 UNMET = [

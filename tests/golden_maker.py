@@ -1,8 +1,10 @@
-"""How two of the golden runs came to be: by hand, with ``json``, ``hashlib`` and ``zlib``, and nothing of the library.
+"""How the golden runs came to be: by hand, with ``json``, ``hashlib`` and ``zlib``, and nothing of the library.
 
-``joined``: a sealed run of two attempts and three writers. The first attempt was killed, with a writer that had joined
-it; the second has another configuration. ``interrupted``: a run whose writers were all killed, each somewhere else.
-``python tests/golden_maker.py FOLDER`` writes both; what was written so is frozen, and this must go on giving the same.
+``demo``: a sealed run with a contract, a failed attempt and another. ``joined``: a sealed run of two attempts and three
+writers. The first attempt was killed, with a writer that had joined it; the second has another configuration, and syncs
+each line. ``interrupted``: a run whose writers were all killed, each somewhere else. ``halfway``: repaired after a
+power cut, then killed while it was being resumed under another configuration. ``python tests/golden_maker.py FOLDER``
+writes all; what was written so is frozen, and this must go on giving the same.
 """
 
 import hashlib
@@ -13,11 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import golden_demo as demo
 import independent_reader as reader
 
 Json = dict[str, Any]
 
 JOINED, INTERRUPTED = "runs/train/2026-11-23_09-15-00_nogit-x7Kq", "runs/run_20261124_180000_417_a9F3K2Qx"
+HALFWAY = "runs/train/2026-11-25_07-00-00_nogit"
 
 
 def sha256(data: bytes) -> str:
@@ -67,13 +71,16 @@ class Maker:
 class Writer:
     """A process that writes into a run: its log, and its journal of points."""
 
-    def __init__(self, folder: Maker, pid: int, writer: str = "", *, attempt: int = 1, **header: Any) -> None:
+    def __init__(
+        self, folder: Maker, pid: int, writer: str = "", *, attempt: int = 1, durability: str = "process", **header: Any
+    ) -> None:
         self.run, self.writer, self.attempt = folder, writer, attempt
         name = f".{writer}.jsonl" if writer else ".jsonl"
         self.log, self.points = f"artifacts{name}", f"metrics{name}"
         self.next: dict[str, tuple[int, str | int]] = {self.log: (0, "0" * 64), self.points: (0, 0)}
         self.header = {"format": "runbundle-log", "format_version": 1, "writer": writer, "host": host(pid)}
-        self.say("header", **self.header, **({"attempt": attempt} if writer else {}), **header)
+        joined: Json = {"attempt": attempt, "durability": durability} if writer else {}
+        self.say("header", **self.header, **joined, **header)
 
     def append(self, name: str, record: Json) -> int:
         seq, link = self.next[name]
@@ -116,13 +123,24 @@ class Writer:
             self.intent(artifact_id, path, data, more["replaces"], more.get("variant"))
         fields = {"variant": None, "stage": None, "description": "", "meta": {}, "replaces": None, **more}
         kinds = {".json": ("json", "application/json"), ".csv": ("csv", "text/csv; charset=utf-8")}
+        kinds[".png"] = ("png", "image/png")
         form, content_type = kinds.get(Path(path).suffix, ("text", "text/plain; charset=utf-8"))
         told = {"kind": "extra", "format": form, "content_type": content_type, **fields, **self.run.put(path, data)}
         return self.say("artifact", artifact_id=artifact_id, filename=path, attempt=self.attempt, **told)
 
-    def intent(self, artifact_id: str, path: str, data: bytes, replaces: Json, variant: str | None = None) -> None:
+    def intent(
+        self, artifact_id: str | None, path: str, data: bytes, replaces: Json | None, variant: str | None = None
+    ) -> None:
         digest = {"sha256": sha256(data), "bytes": len(data)}
         self.say("intent", artifact_id=artifact_id, variant=variant, filename=path, **digest, replaces=replaces)
+
+    def input(self, path: str, original: str, data: bytes, **more: Any) -> Json:
+        """Ingest an input; with ``replaces``, announced first. Returns the pointer."""
+        if more.get("replaces"):
+            self.intent("source", path, data, more["replaces"])
+        told = {"artifact_id": "source", "filename": path, "input_original_path": original, "is_primary": False}
+        told |= {"collision_policy": "fail", "replaces": None, "attempt": self.attempt, **more}
+        return self.say("input", **told, **self.run.put(path, data))
 
     def stage(self, stage: str, number: int, event: str, **more: Any) -> None:
         self.say("stage", stage=stage, event=event, attempt=self.attempt, **{"try": number}, **more)
@@ -134,9 +152,18 @@ class Writer:
     def flush(self) -> None:
         self.say("flush", attempt=self.attempt, points=self.next[self.points][0])
 
-    def end(self, status: str) -> None:
+    def end(self, status: str, error: Json | None = None) -> None:
         points = self.next[self.points][0]
-        self.say("attempt", event="end", attempt=self.attempt, status=status, error=None, points=points)
+        self.say("attempt", event="end", attempt=self.attempt, status=status, error=error, points=points)
+
+    def configure(self, config: bytes, attempt: int) -> Json:
+        """Put another configuration in the place of that of an attempt; returns its digests."""
+        for path in CONFIG_FILES.values():
+            self.run.put(f"provenance/{attempt}.{path}", (self.run.place / path).read_bytes())
+        for path in CONFIG_FILES.values():
+            self.intent(None, path, config, None)
+            self.run.put(path, config)
+        return dict.fromkeys(CONFIG_FILES, sha256(config))
 
     def torn(self, name: str, text: str) -> None:
         """What a killed writer was about to say."""
@@ -156,7 +183,7 @@ def run_header(run_id: str, uuid: str, contract: Json | None, layout: str, creat
     return {
         "run_id": run_id,
         "run_uuid": uuid,
-        "project_name": "train",
+        "project_name": facts.pop("project_name", "train"),
         "producer": {"name": "runbundle", "version": "0.3.0"},
         "created_at_utc": created.isoformat(timespec="milliseconds"),
         "contract": contract,
@@ -168,6 +195,7 @@ def run_header(run_id: str, uuid: str, contract: Json | None, layout: str, creat
 
 def attempt_start(attempt: int, pid: int, digests: Json, *more: str) -> Json:
     told: Json = {
+        "durability": "process",
         "git_hash": None,
         "git_dirty": False,
         "package_versions": {"numpy": "2.3.4"},
@@ -231,7 +259,7 @@ def _killed(run: Maker, creator: Writer) -> Json:
     creator.commit("prepare", 1, "committed")
     creator.stage("fit", 1, "start")
 
-    dead = Writer(run, 101, "z9y8x7w6")
+    dead = Writer(run, 101, "z9y8x7w6", durability="power")
     left = {SHARD: dead.artifact("shard", SHARD, pretty([1]), variant="1", **OF_FIT)}
     left[LOGBOOK] = dead.artifact("log/målt bok.txt", LOGBOOK, b"first\n")
     dead.flush()
@@ -250,12 +278,9 @@ def _killed(run: Maker, creator: Writer) -> Json:
 
 def _resumed(run: Maker, creator: Writer, left: Json) -> None:
     """The second attempt, up to its end."""
-    config = CONFIG.format("0.005").encode()
-    for path in CONFIG_FILES.values():
-        run.move(path, f"provenance/1.{path}")
-    digests = {name: run.put(path, config)["sha256"] for name, path in CONFIG_FILES.items()}
+    digests = creator.configure(CONFIG.format("0.005").encode(), 1)
     creator.attempt = 2
-    creator.say("attempt", **attempt_start(2, 200, digests, "--lr", "0.005"))
+    creator.say("attempt", **attempt_start(2, 200, {"durability": "power", **digests}, "--lr", "0.005"))
     moved: list[Json] = [
         {"from": path, "to": f"attempts/fit.1/{path}", "artifact": left[path]} for path in (STATE, SHARD)
     ]
@@ -303,7 +328,7 @@ def spec(artifact_id: str, kind: str, ext: str, form: str, stage: str | None, re
 
 
 BENCH = {
-    "schema_version": 0,
+    "schema_version": 1,
     "name": "bench",
     "version": "2",
     "allow_extras": True,
@@ -334,13 +359,7 @@ def make_interrupted(store: Path) -> Path:
     uuid = "01a2131f-5a81-7abc-9def-445566778899"
     creator = Writer(run, 300, run=run_header(run.place.name, uuid, contract, "bench", moment, bench_version="1.4"))
     creator.say("attempt", **attempt_start(1, 300, digests))
-    source: Json = {
-        "artifact_id": "source",
-        "filename": "input/prøve 7.txt",
-        "input_original_path": "/data/prøve 7.txt",
-    }
-    source |= {"collision_policy": "fail", "is_primary": True, "replaces": None, "attempt": 1}
-    creator.say("input", **source, **run.put("input/prøve 7.txt", b"7 8 9\n"))
+    creator.input("input/prøve 7.txt", "/data/prøve 7.txt", b"7 8 9\n", is_primary=True)
     run.manifest()
     creator.stage("scan", 1, "start")
     creator.artifact("raw", "scan/prøve 7__raw.json", pretty([7, 8, 9]), kind="scan", stage="scan")
@@ -380,6 +399,152 @@ def make_interrupted(store: Path) -> Path:
     return run.place
 
 
+ROWS = {"half": "artifacts/half.json", "gone": "artifacts/gone.json", "whole": "artifacts/whole.json"}
+
+
+def make_halfway(store: Path) -> Path:
+    """An unsealed run: a power cut, a repair, and a resumption that was killed between two configuration files."""
+    moment = datetime(2026, 11, 25, 7, tzinfo=UTC)
+    run = Maker(store / HALFWAY, moment)
+    config = CONFIG.format("0.5").encode()
+    digests = {name: run.put(path, config)["sha256"] for name, path in CONFIG_FILES.items()}
+    told = run_header(run.place.name, "01a21181-0d80-7123-8456-778899aabbcc", None, "standard", moment)
+    creator = Writer(run, 400, run=told)
+    creator.say("attempt", **attempt_start(1, 400, digests))
+    run.manifest()
+    creator.artifact("safe.json", "artifacts/safe.json", pretty("safe"))
+    creator.point(0, loss=2.5)
+    creator.flush()
+    lost = {name: creator.artifact(f"{name}.json", path, pretty([name])) for name, path in ROWS.items()}
+
+    moved: list[Json] = [
+        {"from": ROWS["half"], "to": f"attempts/_unflushed.1/{ROWS['half']}", "artifact": lost["half"]}
+    ]
+    moved += [{"from": ROWS["gone"], "to": None, "artifact": lost["gone"]}]
+    for move in moved:
+        creator.say("quarantine", attempt=1, moved=[move], reason="a power cut took bytes that were not yet safe")
+    (run.place / ROWS["half"]).write_bytes(b"[\0\0\0")
+    run.move(ROWS["half"], f"attempts/_unflushed.1/{ROWS['half']}")
+    (run.place / ROWS["gone"]).unlink()
+    size = (run.place / creator.points).stat().st_size
+    run.put(f"attempts/_damaged.1/{creator.points}.from-{size}", b'{"attempt":1\0\0\0\0\n')
+    run.put("attempts/_unrecorded.1/artifacts/unfinished.tmp-0a1b2c3d4e5f-4", b"[")
+    orphan = {
+        "from": "artifacts/.tmp-0a1b2c3d4e5f-4",
+        "to": "attempts/_unrecorded.1/artifacts/unfinished.tmp-0a1b2c3d4e5f-4",
+    }
+    creator.say("note", text="a file that no record accounts for was set aside", data=orphan)
+    run.manifest()
+    creator.flush()
+
+    creator.configure(CONFIG.format("0.75").encode(), 1)
+    run.put(".tmp-5e4d3c2b1a09-1", (run.place / "config_resolved.yaml").read_bytes())  # killed before this rename
+    run.put("config_resolved.yaml", config)
+    return run.place
+
+
+HEIGHTS, HALF = "artifacts/table/heights.csv", "artifacts/table/half.csv"
+VERDICT = "artifacts/data/verdict.json"
+
+
+def make_demo(store: Path) -> Path:
+    """A sealed run with a contract: an attempt that failed, another, and a writer that joined it."""
+    moment = datetime(2026, 11, 21, 10, 0, 0, 417_000, tzinfo=UTC)
+    run = Maker(store / demo.DEMO, moment)
+    digests = {
+        "config_sha256": run.put("config.yaml", demo.CONFIG.format("${dataset.country}").encode())["sha256"],
+        "config_resolved_sha256": run.put("config_resolved.yaml", demo.CONFIG.format("no").encode())["sha256"],
+        "contract_sha256": run.put("contract.json", pretty(demo.CONTRACT))["sha256"],
+    }
+    contract = {"name": "heights", "version": "1.0.0", "sha256": digests["contract_sha256"]}
+    told = run_header(run.place.name, demo.UUID, contract, "standard", moment, project_name="demo", **demo.FACTS)
+    creator = Writer(run, 4242, run=told)
+    creator.say("attempt", **attempt_start(1, 4242, {**demo.CODE, **digests}))
+    left = _failed_attempt(run, creator)
+    run.move("SHA256SUMS", "provenance/SHA256SUMS.1")
+    creator.attempt = 2
+    command = [*demo.CODE["command"], "--resume", run.place.name]
+    creator.say("attempt", **attempt_start(2, 4250, {**demo.CODE, **digests, "command": command}))
+    _second_attempt(run, creator, left)
+    run.metrics()
+    creator.end("completed")
+    run.manifest()
+    run.seal()
+    return run.place
+
+
+def _demo_artifact(writer: Writer, artifact_id: str, path: str, data: bytes, **more: Any) -> Json:
+    kind = path.split("/")[1]
+    told: Json = {"kind": kind, "description": demo.DESCRIPTIONS[artifact_id], **more}
+    return writer.artifact(artifact_id, path, data, **told)
+
+
+def _failed_attempt(run: Maker, creator: Writer) -> Json:
+    """The first attempt, up to its seal; returns the pointer of what it left."""
+    creator.input(
+        "input/heights.csv", "/measurements/2026/heights.csv", b"x,height\n2,0.5\n0,0.25\n1,0.75\n", is_primary=True
+    )
+    notes = creator.input("input/notes.txt", "/measurements/2026/notes.txt", b"probe warm\n")
+    again: Json = {"collision_policy": "overwrite", "replaces": notes}
+    creator.input("input/notes.txt", "/measurements/2026/b/notes.txt", "probe varm, målt på nytt\n".encode(), **again)
+    creator.stage("prepare", 1, "start")
+    creator.point(0, loss=9.5, rate=0.1)
+    left = _demo_artifact(creator, "heights", HEIGHTS, b"x,height\n2,0.5\n0,0.25\n", stage="prepare", meta={"rows": 2})
+    creator.commit("prepare", 1, "failed", "ValueError: one of 3 rows is gone")
+    run.put("logs/run.log", f"{run.stamp()} prepare failed: one of 3 rows is gone\n".encode())
+    run.put("logs/traceback.1.txt", demo.TRACEBACK.encode())
+    run.manifest()
+    run.metrics()
+    creator.end("failed", {"type": "ValueError", "message": "one of 3 rows is gone"})
+    run.manifest()
+    run.seal()
+    return left
+
+
+def _second_attempt(run: Maker, creator: Writer, left: Json) -> None:
+    """The second attempt, up to its end."""
+    moved = {"from": HEIGHTS, "to": f"attempts/prepare.1/{HEIGHTS}", "artifact": left}
+    creator.stage("prepare", 1, "set_aside", moved=[moved])
+    run.move(HEIGHTS, f"attempts/prepare.1/{HEIGHTS}")
+    orphan = {"from": HALF, "to": f"attempts/_unrecorded.2/{HALF}"}
+    run.put(orphan["to"], b"x,hei")
+    creator.say("note", text="a file that no record accounts for was set aside", data=orphan)
+
+    creator.stage("prepare", 2, "start")
+    columns: Json = {"columns": ["x", "height"], "rows": 3}
+    data = b"x,height\n0,0.25\n1,0.75\n2,0.5\n"
+    _demo_artifact(creator, "heights", HEIGHTS, data, stage="prepare", meta=columns)
+    helper = Writer(run, 4251, "helper", attempt=2, durability="power")
+    points: list[Json] = [{"loss": 2.5, "rate": 0.1}, {"loss": "NaN", "rate": 0.1}, {"loss": 0.5}]
+    for step, values in enumerate(points):
+        creator.point(step, **values)
+    told: Json = {"stage": "prepare", "meta": {"dtype": "uint8", "shape": [2, 3]}}
+    _demo_artifact(helper, "preview", "artifacts/image/preview.png", demo.PREVIEW, **told)
+    data = pretty({"line": "middle", "values": [0.25, 0.75, 0.5]})
+    place = "artifacts/data/profile_middle.json"
+    _demo_artifact(creator, "profile", place, data, stage="prepare", variant="middle")
+    creator.commit("prepare", 2, "committed")
+
+    creator.stage("analyse", 1, "start")
+    first = _demo_artifact(helper, "verdict", VERDICT, pretty({"reason": None, "usable": None}), stage="analyse")
+    data = pretty({"reason": "range 0.5 µm is above the threshold 0.25 µm", "usable": False})
+    _demo_artifact(helper, "verdict", VERDICT, data, stage="analyse", replaces=first)
+    helper.flush()
+    creator.commit("analyse", 1, "declined", demo.REASON)
+    with (run.place / "logs/run.log").open("ab") as log:
+        log.write(f"{run.stamp()} analyse declined: {demo.REASON}\n".encode())
+    creator.stage("publish", 1, "start")
+    creator.commit("publish", 1, "skipped", "analyse declined")
+    creator.stage("report", 1, "start")
+    _demo_artifact(creator, "summary", "artifacts/text/summary.txt", demo.SUMMARY.encode(), stage="report")
+    creator.say("note", text="the probe was warm", data={"temperature_c": 31.5})
+    creator.summarize(grade=None, rate="steady", rows=2)
+    creator.summarize(height_max_um=0.75, rows=3)
+    creator.commit("report", 1, "committed")
+
+
+MAKERS = {demo.DEMO: make_demo, JOINED: make_joined, INTERRUPTED: make_interrupted, HALFWAY: make_halfway}
+
 if __name__ == "__main__":
-    make_joined(Path(sys.argv[1]))
-    make_interrupted(Path(sys.argv[1]))
+    for make in MAKERS.values():
+        make(Path(sys.argv[1]))

@@ -30,7 +30,7 @@ MANIFEST, METRICS, SEAL, LOG = "run_manifest.json", "metrics.json", "SHA256SUMS"
 FREE = ("logs/", "provenance/", "attempts/")  # of an unsealed run: section 6
 FIELDS = {  # section 3: what a line of each type (and event) holds besides I10; other types are not looked into
     "header": "format format_version writer host",
-    "attempt start": "attempt git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256"
+    "attempt start": "attempt durability git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256"
     " package_versions python platform command host",
     "attempt end": "attempt status error points",
     "input": "attempt artifact_id filename bytes sha256 input_original_path collision_policy is_primary replaces",
@@ -245,8 +245,17 @@ def _check_line(record: Json, seq: int, link: tuple[str, str | int]) -> None:
     if not all(is_path(path) for path in places if not (path is None and kind == "quarantine")):
         raise ValueError("not a path (I2)")
     for value in [record["replaces"]] if paths else [move["artifact"] for move in moved]:
-        if value is not None and (type(value["writer"]), type(value["seq"])) != (str, int):
+        may_be_null = value is None and bool(paths)
+        if not may_be_null and (type(value["writer"]), type(value["seq"])) != (str, int):
             raise ValueError("not a pointer (I13)")
+    if kind == "point" and not _is_point(record):
+        raise ValueError("not a point (4.1)")
+
+
+def _is_point(record: Json) -> bool:
+    values = [parse_number(value) for value in dict(record["values"]).values()]
+    are_numbers = all(isinstance(value, float | bool) or is_integer(value) for value in values)
+    return bool(values) and are_numbers and is_integer(record["step"]) and is_integer(record["ts_ms"])
 
 
 def _check_header(record: Json, name: str, writer: str) -> None:
@@ -256,8 +265,8 @@ def _check_header(record: Json, name: str, writer: str) -> None:
         raise Unsupported(f"{name}: format version {record['format_version']}")
     if name == LOG and not isinstance(record.get("run"), dict):
         raise ValueError("the creator's header holds no run")
-    if name.startswith("artifacts.") and name != LOG and not is_integer(record.get("attempt")):
-        raise ValueError("the header of a writer that joined does not say which attempt")
+    if name.startswith("artifacts.") and name != LOG and not {"attempt", "durability"} <= record.keys():
+        raise ValueError("the header of a writer that joined does not say which attempt, or how durable it is")
 
 
 def pointer(value: Json) -> Pointer:
@@ -285,6 +294,12 @@ class Journal:
         for record in self.of("intent"):
             if record["replaces"]:
                 self.intents.setdefault(pointer(record["replaces"]), []).append(record["sha256"])
+        self.announced: dict[str, list[str]] = {}  # what may take the place of the configuration (I15)
+        for record in self.logs[LOG].records if LOG in self.logs else []:
+            if record["record"] == "attempt":
+                self.announced = {}
+            elif record["record"] == "intent" and record["replaces"] is None:
+                self.announced.setdefault(record["filename"], []).append(record["sha256"])
         events = sorted(self.of("attempt"), key=lambda record: int(record["attempt"]))
         self.starts = [record for record in events if record["event"] == "start"]
         self.ends = {record["attempt"]: record for record in events if record["event"] == "end"}
@@ -330,7 +345,7 @@ class IndependentRun:
         self.manifest: Json = folder.parse(MANIFEST, parse_manifest)
         self.config = folder.parse("config.yaml", parse_yaml)
         self.config_resolved = folder.parse("config_resolved.yaml", parse_yaml)
-        self.contract: Json | None = folder.parse_if_there("contract.json", parse_object)
+        self.contract: Json | None = folder.parse_if_there("contract.json", parse_contract)
         self.metrics: Json | None = folder.parse_if_there(METRICS, parse_object)
         self.seal = folder.seal
         self.points = [point for log in self.journal.logs.values() for point in read_points(log)]
@@ -350,6 +365,13 @@ def parse_manifest(data: bytes) -> Json:
     return manifest
 
 
+def parse_contract(data: bytes) -> Json:
+    contract = parse_object(data)
+    if contract.get("schema_version") != VERSION:
+        raise Unsupported(f"contract.json: {contract.get('schema_version')}")
+    return contract
+
+
 class Point(NamedTuple):
     """One value of a metric, as it was logged."""
 
@@ -364,14 +386,11 @@ class Point(NamedTuple):
 def read_points(log: Log) -> list[Point]:
     """The values that a journal of points holds, in its order (4.1)."""
     points = []
-    for line, record in enumerate(log.records, start=1):
-        if log.name.startswith("metrics") and record["record"] == "point":
-            values = {name: parse_number(value) for name, value in dict(record["values"]).items()}
-            are_numbers = all(isinstance(v, float | bool) or is_integer(v) for v in values.values())
-            if not values or not are_numbers or not is_integer(record["step"]):
-                raise Damaged(f"{log.name}:{line}")
+    for record in log.records if log.name.startswith("metrics") else []:
+        if record["record"] == "point":
             said = record["ts_ms"], log.writer, record["attempt"]
-            points += [Point(name, record["step"], value, *said) for name, value in values.items()]
+            values = record["values"].items()
+            points += [Point(name, record["step"], parse_number(value), *said) for name, value in values]
     return points
 
 
@@ -497,7 +516,7 @@ def told_by_logs(journal: Journal, folder: Folder) -> dict[str, Due]:
     told: dict[str, Due] = {}
     for name, key in CREATION.items():
         if journal.starts and journal.starts[-1][key]:
-            told[name] = Due((journal.starts[-1][key],))
+            told[name] = Due((journal.starts[-1][key], *journal.announced.get(name, [])))
     for where, record in journal.in_force.items():
         if record["record"] in ("artifact", "input"):
             told[record["filename"]] = _due(record, where, journal)
@@ -581,7 +600,7 @@ def check(path: Path) -> list[Finding]:
     """Whether the run is complete, by its log and contract: the findings, sorted."""
     folder = Folder(path)
     journal = Journal(folder)
-    contract: Json | None = folder.parse_if_there("contract.json", parse_object)
+    contract: Json | None = folder.parse_if_there("contract.json", parse_contract)
     findings = set() if journal.status == "completed" else {("run_not_finished", path.name)}
     return sorted(findings | (_owed(contract, journal) if contract else set()))
 

@@ -21,6 +21,8 @@ from golden_damage import (
     BY_VERIFY,
     FROZEN,
     GOLDEN,
+    HALFWAY,
+    HALFWAY_DAMAGE,
     HEIGHTS,
     HELPER,
     INTERRUPTED,
@@ -83,20 +85,22 @@ def test_no_golden_run_is_without_its_sum() -> None:
 
 
 def test_the_maker_still_makes_the_same_runs(tmp_path: Path) -> None:
-    for make, path in ((golden_maker.make_joined, JOINED), (golden_maker.make_interrupted, INTERRUPTED)):
-        assert listing(make(tmp_path)) == listing(path)
+    assert {VERSION_1 / path for path in golden_maker.MAKERS} == FROZEN.keys()
+    for path, make in golden_maker.MAKERS.items():
+        assert listing(make(tmp_path)) == listing(VERSION_1 / path)
 
 
 def test_they_are_intact() -> None:
     assert reader.verify(GOLDEN, ROOT_DIGEST) == []
     assert reader.verify(JOINED) == []
-    assert reader.verify(INTERRUPTED) == []
+    assert reader.verify(INTERRUPTED) == reader.verify(HALFWAY) == []
 
 
-def test_they_are_complete_but_for_the_interrupted_one() -> None:
+def test_they_are_complete_but_for_those_that_were_killed() -> None:
     assert reader.check(GOLDEN) == []
     assert reader.check(JOINED) == []
     assert reader.check(INTERRUPTED) == [("run_not_finished", INTERRUPTED.name), ("stage_failed", "measure")]
+    assert reader.check(HALFWAY) == [("run_not_finished", HALFWAY.name)]
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="no sha256sum here")
@@ -108,7 +112,7 @@ def test_plain_tools_check_the_seal(path: Path) -> None:
 
 def test_json_is_spelt_as_i5_says() -> None:
     places = [place for path in FROZEN for place in path.rglob("*.json") if place.name != "half.json"]
-    assert len(places) == 17
+    assert len(places) == 20
     for place in places:
         spelling = (
             json.dumps(reader.parse_json(place.read_bytes()), ensure_ascii=False, indent=2, sort_keys=True) + "\n"
@@ -259,6 +263,30 @@ def test_an_interrupted_run_tells_all_that_was_said() -> None:
     assert [(INTERRUPTED / BESIDE.format(name)).read_text() for name in ("b8", "k3")] == ["before\n", "after\n"]
 
 
+def test_a_run_that_was_repaired_and_then_half_resumed() -> None:
+    run = reader.IndependentRun(HALFWAY)
+    assert {record["artifact_id"] for record in run.journal.artifacts} == {"safe.json", "whole.json"}
+    lost = [move for record in run.journal.of("quarantine") for move in record["moved"]]
+    assert [(move["from"], move["to"]) for move in lost] == [
+        ("artifacts/half.json", "attempts/_unflushed.1/artifacts/half.json"),
+        ("artifacts/gone.json", None),
+    ]
+    assert (run.config["lr"], run.config_resolved["lr"], run.manifest["status"]) == (0.75, 0.5, "running")
+    assert run.journal.announced.keys() == {"config.yaml", "config_resolved.yaml"}
+    assert run.series == {"loss": {0: 2.5}}
+
+
+def test_each_writer_says_how_durable_it_is() -> None:
+    told = {path: reader.IndependentRun(path).journal for path in FROZEN}
+    assert [start["durability"] for start in told[JOINED].starts] == ["process", "power"]
+    headers = {log.name: log.records[0] for log in told[JOINED].logs.values() if log.name.startswith("artifacts.")}
+    assert {name: header.get("durability") for name, header in headers.items()} == {
+        "artifacts.a1b2c3d4.jsonl": "process",
+        "artifacts.jsonl": None,
+        "artifacts.z9y8x7w6.jsonl": "power",
+    }
+
+
 def test_plain_json_and_hashlib_read_it() -> None:
     manifest = json.loads((GOLDEN / MANIFEST).read_text())
     assert manifest["status"] == "completed"
@@ -321,6 +349,15 @@ def test_damage_of_an_unsealed_run_of_several_writers(
     assert reader.verify(joined) == expected
 
 
+@pytest.mark.parametrize(("damage", "expected"), HALFWAY_DAMAGE)
+def test_damage_of_a_run_that_was_being_resumed(
+    tmp_path: Path, damage: Damage, expected: list[tuple[str, str]]
+) -> None:
+    run = Path(shutil.copytree(HALFWAY, tmp_path / HALFWAY.name))
+    damage(run)
+    assert reader.verify(run) == expected
+
+
 @pytest.mark.parametrize(("damage", "expected"), INTERRUPTED_DAMAGE)
 def test_damage_of_an_interrupted_run(tmp_path: Path, damage: Damage, expected: list[tuple[str, str]]) -> None:
     run = Path(shutil.copytree(INTERRUPTED, tmp_path / INTERRUPTED.name))
@@ -372,6 +409,14 @@ def test_an_unknown_requirement_is_refused(run: Path) -> None:
     edit(MANIFEST, b'"requires": []', b'"requires": ["chunks"]')(run)
     with pytest.raises(reader.Unsupported):
         reader.IndependentRun(run)
+
+
+@pytest.mark.parametrize("version", [b"0", b"2", b'"1"'])
+def test_a_contract_of_another_version_is_refused(run: Path, version: bytes) -> None:
+    edit("contract.json", b'"schema_version": 1', b'"schema_version": ' + version)(run)
+    for read in (reader.IndependentRun, reader.check):
+        with pytest.raises(reader.Unsupported):
+            read(run)
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import golden_maker
 import independent_reader as reader
 import runbundle as rb
 from golden_damage import (
     BY_CHECK,
     BY_VERIFY,
     GOLDEN,
+    HALFWAY,
+    HALFWAY_DAMAGE,
     HEIGHTS,
     INTERRUPTED,
     INTERRUPTED_DAMAGE,
@@ -93,6 +96,16 @@ def test_the_library_reads_the_golden_run_that_was_interrupted() -> None:
     assert [run.read("remark", name) for name in ("b8", "k3")] == ["before\n", "after\n"]
 
 
+def test_the_library_resumes_the_golden_run_that_was_half_resumed(tmp_path: Path) -> None:
+    path = Path(shutil.copytree(HALFWAY, tmp_path / golden_maker.HALFWAY))
+    assert rb.open_run(path).verify().findings == ()
+    with rb.Project("train", tmp_path).resume(path.name, {"lr": 0.25}, allow_changed=True) as run:
+        run.save("more.json", 1)
+    assert reader.verify(path) == found_by_library(verify(path)) == []
+    assert_same_facts(path)
+    assert reader.parse_yaml((path / "provenance/1.config.yaml").read_bytes())["lr"] == 0.5
+
+
 def test_the_library_reads_the_golden_artifacts() -> None:
     run = rb.open_run(GOLDEN)
     assert run.read("heights")[1] == {"x": "1", "height": "0.75"}
@@ -130,12 +143,14 @@ DAMAGED = [
     *_cases("joined sealed", JOINED_SEALED),
     *_cases("joined unsealed", JOINED_UNSEALED),
     *_cases("interrupted", INTERRUPTED_DAMAGE),
+    *_cases("halfway", HALFWAY_DAMAGE),
 ]
 
 
 @pytest.mark.parametrize(("kind", "damage"), DAMAGED)
 def test_damage_is_found_alike(tmp_path: Path, kind: str, damage: Damage) -> None:
-    golden = {"golden": GOLDEN, "joined": JOINED, "interrupted": INTERRUPTED}[kind.split(maxsplit=1)[0]]
+    goldens = {"golden": GOLDEN, "joined": JOINED, "interrupted": INTERRUPTED, "halfway": HALFWAY}
+    golden = goldens[kind.split(maxsplit=1)[0]]
     run = Path(shutil.copytree(golden, tmp_path / "runs" / "demo" / golden.name))
     if kind.endswith("unsealed"):
         (run / SEAL).unlink()
@@ -400,6 +415,26 @@ def rejoined(store: Path) -> Path:
     return run.path
 
 
+def reconfigured(store: Path) -> Path:
+    """A run each line of which is safe from a power cut; its second attempt has another configuration."""
+    project = rb.Project("several", store, durability="power")
+    with pytest.raises(ZeroDivisionError), project.start({"lr": 0.5}, run_id="reconfigured") as run:  # noqa: PT012
+        run.log({"loss": 1.0})
+        run.save("a.json", 1)
+        raise ZeroDivisionError
+    with project.resume("reconfigured", {"lr": 0.25}, allow_changed=True) as run:
+        done = subprocess.run([sys.executable, "-c", JOINING, "left"], env=run.environment(), check=False)
+        assert done.returncode == 0
+        run.log({"loss": 0.5})
+        run.save("a.json", 2, replace=True)
+    said = [record for record in reader.IndependentRun(run.path).journal.of("intent") if record["replaces"] is None]
+    assert [(record["artifact_id"], record["filename"]) for record in said] == [
+        (None, "config.yaml"),
+        (None, "config_resolved.yaml"),
+    ]
+    return run.path
+
+
 def killed(store: Path) -> Path:
     """The run of a process that was killed in a stage."""
     _sources(store / "sources")
@@ -444,7 +479,9 @@ def assert_same_facts(path: Path) -> None:
         assert told.metrics == spelled
 
 
-@pytest.mark.parametrize("make", [resumed, committed, plain, failed, unmet, several, rejoined, killed, revived])
+@pytest.mark.parametrize(
+    "make", [resumed, committed, plain, failed, unmet, several, rejoined, reconfigured, killed, revived]
+)
 def test_what_the_library_wrote_reads_by_the_page(tmp_path: Path, make: Any) -> None:
     path = make(tmp_path)
     assert reader.verify(path) == []

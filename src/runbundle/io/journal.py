@@ -350,7 +350,8 @@ class Journal:
             with os_errors("Cutting an unfinished line", self.path):
                 self._cut()
         if self._has_failed and sync:
-            self._write_anew()
+            with os_errors("Writing the log anew", self.path):
+                self._write_anew()
 
     def sync(self) -> None:
         """When this returns, a power cut loses nothing that was appended before.

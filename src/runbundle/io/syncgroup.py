@@ -40,12 +40,13 @@ class SyncGroup:
         self._doubtful: set[str] = set()
         self._folders: set[str] = set()
 
-    def remember(self, place: str | Path, sha256: str | None = None) -> None:
-        """A file was written, and has those bytes if they are known."""
+    def remember(self, place: str | Path, sha256: str | None = None, *, is_new: bool = True) -> None:
+        """A file was written, and has those bytes if they are known; ``is_new``: it is another file than before."""
         place = str(place)
         with self._guard:
             self._files[place] = _Entry(sha256)
-            failed_syncs.discard(place)
+            if is_new:
+                failed_syncs.discard(place)
             self._folders.add(place.rpartition("/")[0])
 
     def remember_foreign(self, place: str, sha256: str | None) -> None:
@@ -146,7 +147,8 @@ class SyncGroup:
 
     def _sync_folders(self, folders: Iterable[str]) -> None:
         for folder in sorted(failed_syncs.intersection(folders)):
-            stir_folder(folder)
+            if os.path.isdir(folder):
+                stir_folder(folder)
             failed_syncs.discard(folder)
         _all(sync_folder, folders, failed_syncs)
 

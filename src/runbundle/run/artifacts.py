@@ -106,7 +106,11 @@ class Offer:
 
 def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
     """Write an artifact by its spec or id; see ``RunIO.write``."""
-    session.require_open()
+    with session.acting(), session.blamed():
+        return _write_declared(session, wanted, offer)
+
+
+def _write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
     with session.blamed():
         spec = declared_spec(session, wanted)
     with session.blamed(label(spec.artifact_id, offer.variant)):
@@ -118,10 +122,9 @@ def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -
 
 def write_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
     """Write an artifact that no contract declares; see ``RunIO.save``."""
-    session.require_open()
     if not isinstance(name, str):
         raise InvalidType(f"save() takes a name as text, not {type(name).__name__}", run=session.run_id)
-    with session.blamed(name):
+    with session.acting(), session.blamed(name):
         spec, filename = extra_spec(session, name, offer.value)
         return _write(session, spec, name, filename, offer)
 

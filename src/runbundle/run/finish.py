@@ -47,7 +47,7 @@ def finish(
     with session.blamed():
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
-        with run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
+        with session.closing(), run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
             session.remove_orphans()
             found = sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
             others = [path for path in found if is_log(path) and log_writer(path) != CREATOR]
@@ -58,7 +58,7 @@ def finish(
             told = [*others, *(path for path in found if path.startswith("logs/"))]
             _end(session, metrics, status, error, told)
             root_digest = None if staying else seal(session)
-        session.close()
+            session.close()
         if staying:
             warnings.warn(
                 f"The run {session.run_id} is {status} and not sealed: {', '.join(staying)} still write into it. "
@@ -138,7 +138,7 @@ def _end(session: Session, metrics: MetricLog, status: str, error: BaseException
     if session.text_log is not None:
         session.text_log.close()
     for path in others:
-        session.remember(f"{session.run_dir}/{path}")
+        session.remember(f"{session.run_dir}/{path}", is_new=False)
     session.sync_files()
     if session.attempt not in session.state.ends:  # else the disk refused one of the steps below, the last time
         said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}

@@ -40,8 +40,7 @@ class CollisionPolicy(StrEnum):
 
 def ingest(session: Session, source: str | Path, policy: CollisionPolicy | str) -> Path:
     """Copy a file into the run; see ``RunIO.ingest``."""
-    session.require_open()
-    with session.blamed():
+    with session.acting(), session.blamed():
         session.require_creator("An input")
         policy = _policy(policy)
         path = given_path(source, what="the input")

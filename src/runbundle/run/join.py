@@ -95,7 +95,13 @@ def _enter(run_dir: Path, clock: Clock, durability: Durability) -> tuple[Journal
             "durability": durability.value,
             "host": provenance.host(),
         }
-        log.append(header)
+        try:
+            log.append(header)
+        except BaseException:
+            log.close()
+            with suppress(OSError):  # an empty log is lawful as well
+                log.path.unlink()
+            raise
     return log, writer, followed, state
 
 
@@ -108,6 +114,7 @@ def run_lock(run_dir: Path, kind: int, *, patience_s: float) -> Iterator[None]:
     """
     with os_errors("Locking the run", run_dir):
         fd = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _held.add(fd)
     try:
         deadline = time.monotonic() + patience_s
         while not _is_locked(fd, kind, run_dir):
@@ -121,8 +128,23 @@ def run_lock(run_dir: Path, kind: int, *, patience_s: float) -> Iterator[None]:
             time.sleep(_POLL_S)
         yield
     finally:
-        with suppress(OSError):  # nothing was written through it
+        _held.discard(fd)
+        with suppress(OSError):  # nothing was written through it; a child that was forked meanwhile has a copy of it
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        with suppress(OSError):
             os.close(fd)
+
+
+_held: set[int] = set()
+
+
+def _let_go() -> None:
+    """In a forked child: the lock is the parent's, and must not outlive it here."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _is_locked(fd: int, kind: int, run_dir: Path) -> bool:

@@ -27,6 +27,7 @@ METRICS_FILE = "metrics.json"
 _BATCH = 512
 _MOST_GROUPS = 2000
 _MIN, _MAX = -(2**63), 2**63 - 1
+_LARGE = 2**62
 _PLAIN = (float, int)
 
 
@@ -92,33 +93,37 @@ class MetricLog:
             total = sum(row)
         except (KeyError, TypeError, OverflowError):
             total = None
-        # of plain numbers alone the sum is one, and what is not finite leaves no zero
-        if type(total) not in _PLAIN or total - total != 0.0 or (type(step) is not int and step is not None):
+        # of plain numbers alone the sum is one; what is not finite, or near the end of 64 bits, is in no range
+        is_step = step is None or (type(step) is int and _MIN <= step <= _MAX)
+        if not is_step or type(total) not in _PLAIN or not -_LARGE < total < _LARGE:
             self._log_carefully(values, step)
             return
-        journal.lock.acquire()  # a `with` takes three times as long (benchmarks/speed.py, row steps)
-        try:
-            if step is None:
-                step = self._next(group)
-            journal.put_point(self._attempt, step, self._nanoseconds() // 1_000_000, values, self._is_power)
-            group.next_step = step + 1
-            group.steps.append(step)
-            group.rows.append(row)
-            if len(group.steps) >= _BATCH:
-                self._gather(group)
-            return  # noqa: TRY300 - the way of nearly every point
-        except TypeError:  # an integer beyond 64 bits, or a key that is no plain text
-            pass
-        except RunbundleError as error:
-            error.run = self._session.run_id
-            raise
-        finally:
-            journal.lock.release()
+        with journal.lock:
+            if group.peers:  # else it was let go of meanwhile
+                try:
+                    if step is None:
+                        step = self._next(group)
+                    journal.put_point(self._attempt, step, self._nanoseconds() // 1_000_000, values, self._is_power)
+                    if step >= group.next_step:
+                        group.next_step = step + 1
+                    group.steps.append(step)
+                    group.rows.append(row)
+                    if len(group.steps) >= _BATCH:
+                        self._gather(group)
+                    return  # noqa: TRY300 - the way of nearly every point
+                except TypeError:  # a key that is no plain text
+                    pass
+                except RunbundleError as error:
+                    error.run = self._session.run_id
+                    raise
         self._log_carefully(values, step)
 
     def _next(self, group: _Group) -> int:
         """The step of a point that was given none: it counts by itself for each name."""
-        return max(peer.next_step for peer in group.peers)
+        step = max(peer.next_step for peer in group.peers)
+        if step > _MAX:
+            raise InvalidValue("Steps have come to the end of 64 bits", hint="Give a step")
+        return step
 
     def _log_carefully(self, values: Mapping[str, Any], step: int | None) -> None:
         group = self._groups.get(tuple(values)) if type(values) is dict else None
@@ -137,22 +142,20 @@ class MetricLog:
             spelled = {name: spell_number(value) for name, value in numbers.items()}
             journal, names = self._open(), tuple(numbers)
             with journal.lock:
+                self._session.require_open()  # the run may be finishing by now
                 group = self._groups.get(names) or self._new_group(names)
                 number = self._next(group) if given is None else given
                 journal.put_point(self._attempt, number, self._nanoseconds() // 1_000_000, spelled, self._is_power)
                 self._last = group
                 group.rows.append(tuple(numbers.values()))
                 group.steps.append(number)
-                group.next_step = number + 1
+                group.next_step = max(group.next_step, number + 1)
                 if len(group.steps) >= _BATCH:
                     self._gather(group)
 
     def _new_group(self, names: tuple[str, ...]) -> _Group:
         if len(self._groups) >= _MOST_GROUPS:
-            self._gather_all()
-            self._groups.clear()
-            self._by_name.clear()
-            self._last = None
+            self._let_go()
         known = (self._columns.by_name.get(name) for name in names)
         group = _Group(names, max((column.top_step + 1 for column in known if column is not None), default=0))
         for peer in {id(peer): peer for name in names for peer in self._by_name.get(name, ())}.values():
@@ -167,19 +170,26 @@ class MetricLog:
         """Take in a batch. Where groups share a name, the columns find out if that is not the order of the journal."""
         steps, group.steps = group.steps, []
         rows, group.rows = group.rows, []
-        self._lines += len(steps)
         if steps:
             self._columns.add(group.names, steps, rows)
+            self._lines += len(steps)  # last: who was interrupted above is found out by the length of the journal
+
+    def _let_go(self) -> None:
+        """Gather all points, and forget the groups: who holds one sees that it has no peers any more."""
+        self._gather_all()
+        for group in self._groups.values():
+            group.peers = []
+        self._groups, self._by_name, self._last = {}, {}, None
 
     def _gather_all(self) -> None:
         for group in self._groups.values():
             self._gather(group)
 
     def columns(self) -> Columns:
-        """All that was logged; read again from the journal where what was gathered does not tell all."""
+        """All that was logged, at the end; read again from the journal where what was gathered does not tell all."""
         journal = self._open()
         with journal.lock:
-            self._gather_all()
+            self._let_go()
             has_doubt = not all(column.is_ordered for column in self._columns.by_name.values())
             if has_doubt or self._lines != journal.seq:
                 return read_columns(journal.path, self._session.writer)

@@ -104,7 +104,7 @@ class Run:
             found = read_raw(self.path, name)
         else:
             column = self._points.by_name.get(name)
-            found = column.series() if column is not None else []
+            found = column.series().copied() if column is not None else []
         if not found:
             known = ", ".join(list(self._points.by_name)[:8]) or "none"
             raise ArtifactNotFound(f"The run has no metric {name!r}", hint=f"It has {known}", run=self.run_id)

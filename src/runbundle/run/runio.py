@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from runbundle.base.clock import SystemClock
-from runbundle.base.errors import ContractError
+from runbundle.base.errors import ContractError, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import ArtifactSpec, Outcome
@@ -44,10 +44,12 @@ def joined(path: str | Path, durability: Durability | str = Durability.PROCESS) 
         handle = _handles.get(place)
         if handle is None or handle.is_finished:
             handle = RunIO(join(place, clock=SystemClock(), durability=Durability(durability)))
+            _kept[place] = handle  # a worker that is given the handle again goes on as the writer it was
         return handle
 
 
 _handles: weakref.WeakValueDictionary[Path, RunIO]
+_kept: dict[Path, RunIO] = {}
 _joining = threading.Lock()
 
 
@@ -282,12 +284,17 @@ class RunIO:
 
         Once the run is finished it writes to stderr, as a logger does that has no place of its own.
         """
-        if self._logger is None:
-            self._session.require_open()
-            with self._session.blamed():
-                self._session.text_log = TextLog.open(self._session)
+        session = self._session
+        if self._logger is None or (session.text_log is None and not self.is_finished):
             self._logger = logging.Logger(self.run_id, logging.DEBUG)  # noqa: LOG001 - no other code gets it
-            self._logger.addHandler(self._session.text_log)
+            try:
+                with session.acting(), session.blamed():
+                    session.text_log = log = TextLog.open(session)
+            except RunSealed:  # in a forked child, after the end: what has no place of its own goes to stderr
+                if not session.is_forked:
+                    raise
+            else:
+                self._logger.addHandler(log)
         return self._logger
 
     def flush(self) -> None:

@@ -32,6 +32,10 @@ class Series(NamedTuple):
     steps: list[int]
     values: list[float]
 
+    def copied(self) -> Series:
+        """A series of one's own."""
+        return Series(list(self.steps), list(self.values))
+
 
 class Point(NamedTuple):
     """One value as it was logged.

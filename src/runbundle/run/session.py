@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,6 +30,7 @@ from runbundle.run.lines import CREATOR
 from runbundle.run.manifest import MANIFEST, project_manifest
 from runbundle.run.state import RunState
 
+_POLL_S = 0.001
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 
 
@@ -57,6 +58,16 @@ class Points(Protocol):
         """In a forked child: the journal is the parent's."""
 
 
+class Text(Protocol):
+    """The text log of a writer, as far as its session needs to know it."""
+
+    def close(self) -> None:
+        """What comes later is not written into the run."""
+
+    def forget(self) -> None:
+        """In a forked child: the file is the parent's."""
+
+
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Session:
     """One process writing into one run. Threads of it may share the session.
@@ -72,11 +83,13 @@ class Session:
         config: the resolved configuration.
         stage: the open stage, if any.
         reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
-        unsynced: what a power cut might still take. is_flushed: whether the log says that nothing is.
+        unsynced: what a power cut might still take. is_flushed, said_points: whether the log says that nothing is, and
+            how many points are safe.
         own_digests: of the library's own files, as this writer wrote them.
         folders: the folders of the run that are known to be there.
         orphans: files of failed writes that could not be removed yet.
         points: the metrics, once there are any.
+        is_closing, acts: whether the run is being ended by a thread, and how many are writing.
         text_log: what ``RunIO.logger`` writes through, if it is open.
         rejoin: how a forked child becomes a writer of its own.
         lock: guards all of these; never held while bytes are written.
@@ -99,6 +112,7 @@ class Session:
     reserved: set[tuple[str, str | None] | str] = field(default_factory=set)
     unsynced: SyncGroup = field(default_factory=SyncGroup)
     is_flushed: bool = False
+    said_points: int = 0
     own_digests: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     orphans: set[str] = field(default_factory=set)
@@ -106,8 +120,10 @@ class Session:
     lock: threading.RLock = field(default_factory=threading.RLock)
     is_forked: bool = False
     is_finished: bool = False
+    is_closing: bool = False
+    acts: int = 0
     points: Points | None = None
-    text_log: logging.Handler | None = None
+    text_log: Text | None = None
 
     def __post_init__(self) -> None:
         self.others = Followed(self.run_dir, self.writer)
@@ -118,13 +134,38 @@ class Session:
         """Whether this writer made the run, or resumed it; others joined."""
         return self.writer == CREATOR
 
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """A write by one of the threads, for which the end of the run waits; errors as ``require_open``."""
+        with self.lock:
+            self.require_open()
+            self.acts += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.acts -= 1
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """The end of the run: no thread begins to write any more, and those that have are waited for."""
+        with self.lock:
+            self.require_open()
+            self.is_closing = True
+        try:
+            while self.acts:
+                time.sleep(_POLL_S)
+            yield
+        finally:
+            self.is_closing = False
+
     def require_open(self) -> None:
         """Whether this process may still write; a forked child becomes a writer of its own first.
 
         Raises:
             RunSealed: the run is finished. RunClosed: the log could not be kept whole.
         """
-        if self.is_finished:
+        if self.is_finished or self.is_closing:
             raise RunSealed(
                 f"The run {self.run_id} is finished; nothing in it may change",
                 hint="Start another run, or resume it if it failed",
@@ -258,9 +299,9 @@ class Session:
                     self.unsynced.remember_folder(place)
             self.folders.add(relative)
 
-    def remember(self, place: str | Path, sha256: str | None = None) -> None:
-        """A file was written: sync it, and its name, with the next group."""
-        self.unsynced.remember(place, sha256)
+    def remember(self, place: str | Path, sha256: str | None = None, *, is_new: bool = True) -> None:
+        """A file was written, anew or further: sync it, and its name, with the next group."""
+        self.unsynced.remember(place, sha256, is_new=is_new)
         if self.is_power:
             self.unsynced.sync()
 
@@ -297,14 +338,20 @@ class Session:
     def flush(self) -> None:
         """``sync``, and say so in the log: what is missing later was not taken by a power cut."""
         self.sync_files()
-        if not self.is_flushed:
+        if not self.is_flushed or self.safe_points != self.said_points:
             self.say("flush", attempt=self.attempt, points=self.safe_points)
             self.log.sync()
-            self.is_flushed = True
+            self.has_flushed()
+
+    def has_flushed(self) -> None:
+        """The log says that all is safe."""
+        self.is_flushed, self.said_points = True, self.safe_points
 
     def close(self) -> None:
         """Let go of the logs and their locks."""
         self.is_finished = True
+        if self.text_log is not None:
+            self.text_log.close()
         self.log.close()
         if self.points is not None:
             self.points.close()
@@ -314,8 +361,10 @@ class Session:
         self.is_forked = True
         self.lock = threading.RLock()
         self.unsynced = SyncGroup()
-        self.reserved = set()
-        self.text_log = None
+        self.reserved, self.acts, self.is_closing = set(), 0, False
+        if self.text_log is not None:
+            self.text_log.forget()
+            self.text_log = None
         if self.points is not None:
             self.points.forget()
 

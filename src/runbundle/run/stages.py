@@ -85,7 +85,7 @@ def begin(session: Session, name: str) -> None:
     if session.contract is not None:
         session.contract.stage(name)
     check_identifier(name, what="stage")
-    with session.lock:
+    with session.acting(), session.lock:
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint=f"End it before {name} begins")
         if session.state.is_passed(name):
@@ -165,4 +165,4 @@ def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str
         **{"try": session.state.tries[name]},
     )
     session.log.sync()
-    session.is_flushed = True
+    session.has_flushed()

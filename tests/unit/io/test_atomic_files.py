@@ -283,6 +283,7 @@ def test_a_long_piece_is_hashed_beside_the_writing_and_a_failure_is_told(
     assert names(tmp_path) == ["a.bin"]
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forked beside threads of the test runner
 @pytest.mark.parametrize("size", [100, 1 << 20])
 def test_a_forked_child_has_temporary_names_and_threads_of_its_own(size: int, tmp_path: Path) -> None:
     """The threads that hash are the parent's, and so are the names it will give next."""

