@@ -95,13 +95,18 @@ def _check_fields(record: Record, pointer: Pointer) -> None:
         raise ValueError(f"{places} are not paths in a run")
     if "bytes" in wanted and not isinstance(record["bytes"], int | None):
         raise ValueError(f"bytes is {record['bytes']!r}")
+    if "points" in wanted and type(record["points"]) is not int:
+        raise ValueError(f"points is {record['points']!r}")
+    if kind == "quarantine" and any(move["artifact"] is None for move in record["moved"]):
+        raise ValueError("a quarantine says of no record that it is out of force")
     if kind == "point":
         _check_point(record)
 
 
 def _check_point(record: Record) -> None:
-    if type(record["step"]) is not int or type(record["ts_ms"]) is not int:
-        raise ValueError("step and ts_ms are no integers")
+    for name in ("step", "ts_ms"):
+        if type(record[name]) is not int or not -(2**63) <= record[name] < 2**63:
+            raise ValueError(f"{name} is no integer of 64 bits")
     values = record["values"]
     if not isinstance(values, dict) or not values or not all(map(_is_number, values.values())):
         raise ValueError("values are no numbers")

@@ -12,19 +12,27 @@ from runbundle.base.clock import Clock
 from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
-from runbundle.io.atomic import Staged, create_file, hash_file, os_errors
+from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
 from runbundle.run.create import attempt_start, open_session
 from runbundle.run.finish import COMPLETED
 from runbundle.run.follow import load_state, log_paths
 from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
-from runbundle.run.manifest import MANIFEST, read_manifest
+from runbundle.run.manifest import MANIFEST, RUNNING, read_manifest
 from runbundle.run.metrics import METRICS_FILE
 from runbundle.run.provenance import GitState, plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, config_bytes, read_config, read_contract
+from runbundle.run.settings import (
+    CONFIG,
+    CONFIG_RESOLVED,
+    CONTRACT,
+    config_bytes,
+    read_config,
+    read_contract,
+    settings_to_put_back,
+)
 from runbundle.run.stages import set_aside
 from runbundle.run.state import RunState
 
@@ -63,10 +71,13 @@ def _reopen(
     read_manifest(run_dir)
     log = take_over(run_dir)
     try:
-        kept = read_contract(run_dir)
-        stored = read_config(run_dir)
         state = load_state(run_dir)
         _require_begun(state, log.path)
+        for name, data in settings_to_put_back(run_dir, state.starts[state.attempt]).items():
+            if name in state.announced:  # a resume was killed while it replaced them
+                replace_file(run_dir / name, data, sync=True)
+        kept = read_contract(run_dir)
+        stored = read_config(run_dir)
         session = open_session(run_dir, log, state, kept, stored, clock=clock, durability=durability)
         _refuse_completed(session)
         if not allow_changed:
@@ -139,6 +150,7 @@ def _begin(session: Session, config: Mapping[str, Any], code: GitState) -> None:
     if is_sealed(session.run_dir):
         session.move(SEAL, f"provenance/{SEAL}.{last}")
         session.unsynced.sync()  # the log must not grow under its seal
+        session.rewrite_manifest(status=RUNNING)  # from here on the log runs ahead of it (I20)
     digests = dict(_config_digests(session, config, last))
     digests["contract_sha256"] = session.state.starts[last]["contract_sha256"]
     session.config = config

@@ -8,7 +8,6 @@ damage before a mark came from something else, and is left to be seen. No data i
 from __future__ import annotations
 
 import fcntl
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,26 +18,25 @@ from runbundle.base import jsontext
 from runbundle.base.clock import Clock, SystemClock
 from runbundle.base.errors import CorruptError, DecodeError, RunbundleError, RunBusy
 from runbundle.contract.record import Pointer
-from runbundle.io.atomic import TEMPORARY_PREFIX, Staged, hash_file
-from runbundle.io.confine import files_below, read_regular
+from runbundle.io.atomic import TEMPORARY_PREFIX, Staged
+from runbundle.io.confine import files_below
 from runbundle.io.journal import Journal, Scan, cut_journal, has_writer
 from runbundle.run.create import open_session
 from runbundle.run.finish import seal
 from runbundle.run.follow import log_paths
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
-from runbundle.run.manifest import MANIFEST, parse_manifest, project_manifest, read_manifest
+from runbundle.run.manifest import MANIFEST, project_manifest, read_manifest
 from runbundle.run.provenance import plain_text
 from runbundle.run.reopen import free_folder, remember_all, unrecorded
 from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, config_bytes, read_config, read_contract
+from runbundle.run.settings import read_config, read_contract, settings_to_put_back
 from runbundle.run.state import RunState
 
 LOG = log_name(CREATOR)
 _MARKS = ("flush", "commit", "attempt")
 _PATIENCE_S = 1.0
-_ALL = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,31 +121,50 @@ def _refuse_living(run_dir: Path) -> None:
 
 def _plan_logs(plan: _Plan) -> None:
     """Which logs are cut, and where."""
+    power_attempts: dict[str, set[int]] = {}
     for writer, path in log_paths(plan.run_dir).items():
         scan, is_power = scan_of(path), False
         for record in scan:
             plan.state.apply(record, Pointer(writer, scan.seq - 1))
             if "durability" in record:
                 is_power = record["durability"] == Durability.POWER
-            if is_power:  # each line is a mark, and so is each point
+                power_attempts.setdefault(writer, set()).update([record["attempt"]] if is_power else [])
+            if is_power or _is_mark(record):
                 plan.safe[writer] = scan.seq
-                plan.safe_points[writer] = _ALL
-            elif record["record"] in _MARKS and record.get("event") != "start":
-                plan.safe[writer] = scan.seq
+            if _is_mark(record):
                 plan.safe_points[writer] = max(plan.safe_points.get(writer, 0), record["points"])
-        _plan_cut(plan, scan, plan.safe.get(writer, 0))
+        _plan_cut(plan, scan, plan.safe.get(writer, 0), _any_line if is_power else _is_mark)
     for writer, path in log_paths(plan.run_dir, METRICS_STEM).items():
-        _plan_cut(plan, scan_of(path).run_through(), plan.safe_points.get(writer, 0))
+        attempts = power_attempts.get(writer, set())
+        scan, safe = scan_of(path), plan.safe_points.get(writer, 0)
+        for record in scan:
+            if record.get("attempt") in attempts:
+                safe = max(safe, scan.seq)
+        _plan_cut(plan, scan, safe, _any_line if plan.state.attempt in attempts else _no_line)
     if plan.state.header is None or not plan.state.starts:
         raise CorruptError(
             f"Nothing is left of {LOG} that says what the run was", hint="Restore it from a copy", path=plan.run_dir
         )
 
 
-def _plan_cut(plan: _Plan, scan: Scan, safe_lines: int) -> None:
+def _any_line(_: Mapping[str, Any]) -> bool:
+    """Under ``durability="power"`` each line is safe when it stands, and so is all before it."""
+    return True
+
+
+def _no_line(_: Mapping[str, Any]) -> bool:
+    """Points say of no other that it is safe."""
+    return False
+
+
+def _is_mark(record: Mapping[str, Any]) -> bool:
+    """Whether a line says that all before it is safe from a power cut."""
+    return record["record"] in _MARKS and record.get("event") != "start"
+
+
+def _plan_cut(plan: _Plan, scan: Scan, safe_lines: int, is_mark: Callable[[Mapping[str, Any]], bool]) -> None:
     if scan.damage is not None:
-        later = _safe_line_behind(scan)
-        if later or scan.seq < safe_lines:
+        if scan.seq < safe_lines or _has_mark_behind(scan, is_mark):
             raise CorruptError(
                 f"Line {scan.damage.line} of {scan.path.name} is damaged, and was safe from any crash: "
                 f"{scan.damage.reason}",
@@ -162,39 +179,25 @@ def _plan_cut(plan: _Plan, scan: Scan, safe_lines: int) -> None:
         plan.cuts.append((Step("cut", scan.path.name, reason), scan.path, scan.good_bytes))
 
 
-def _safe_line_behind(scan: Scan) -> bool:
+def _has_mark_behind(scan: Scan, is_mark: Callable[[Mapping[str, Any]], bool]) -> bool:
     """Whether a mark stands behind the damage: then the damaged line was safe."""
     with open(scan.path, "rb") as stream:  # noqa: PTH123 - a stream of lines
         stream.seek(scan.good_bytes)
+        next(stream, None)  # the damaged line itself
         for raw in stream:
             try:
-                record = jsontext.parse(raw)
+                record = jsontext.parse(raw) if raw.endswith(b"\n") else None
             except DecodeError:
                 continue
-            if isinstance(record, dict) and record.get("record") in _MARKS and record.get("event") != "start":
+            if isinstance(record, dict) and isinstance(record.get("record"), str) and is_mark(record):
                 return True
     return False
 
 
 def _plan_settings(plan: _Plan) -> None:
-    """Configuration files that a power cut emptied are written anew from the manifest, if it gives the same bytes."""
-    start = plan.state.starts[plan.state.attempt]
-    for name, told in ((CONFIG, "config_sha256"), (CONFIG_RESOLVED, "config_resolved_sha256")):
-        place = plan.run_dir / name
-        may_be = {start[told], *plan.state.announced.get(name, ())}
-        if place.is_file() and hash_file(place).sha256 in may_be:
-            continue
-        data = _kept_config(plan.run_dir, str(start[told]))
-        if data is not None:
-            plan.add(Step("restore", name, "the manifest holds the same configuration"), _putter(name, data))
-
-
-def _kept_config(run_dir: Path, sha256: str) -> bytes | None:
-    try:
-        data = config_bytes(parse_manifest(read_regular(run_dir / MANIFEST))["config_snapshot"])
-    except (OSError, RunbundleError):
-        return None
-    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+    """Configuration files that a crash left otherwise than the attempt says are put back, where they are kept."""
+    for name, data in settings_to_put_back(plan.run_dir, plan.state.starts[plan.state.attempt]).items():
+        plan.add(Step("restore", name, "it is not what the attempt was started with"), _putter(name, data))
 
 
 def _putter(name: str, data: bytes) -> Callable[[Session], None]:

@@ -248,12 +248,12 @@ class Session:
                 self.orphans.discard(place)
                 self.unsynced.forget(place)
 
-    def rewrite_manifest(self) -> None:
-        """Bring the manifest up to what the log says."""
+    def rewrite_manifest(self, **instead: Any) -> None:
+        """Bring the manifest up to what the log says, but for what it is to say instead."""
         with self.lock:
             place = self.run_dir / MANIFEST
             with Staged(place) as staged:
-                staged.write(checked_pretty(project_manifest(self.state, self.config)))
+                staged.write(checked_pretty({**project_manifest(self.state, self.config), **instead}))
                 self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
 
     def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer | None) -> Written:

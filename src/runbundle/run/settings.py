@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from runbundle.base import jsontext
-from runbundle.base.errors import DecodeError
+from runbundle.base.errors import DecodeError, RunbundleError, UnavailableError
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import from_mapping
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
 from runbundle.io.formats import yaml
+from runbundle.run.manifest import read_manifest
 
 CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
 
@@ -42,6 +44,42 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise DecodeError(f"{CONFIG_RESOLVED} holds no mapping", hint="It was changed by hand", path=path)
     return config
+
+
+def settings_to_put_back(run_dir: Path, start: Mapping[str, Any]) -> dict[str, bytes]:
+    """Configuration files that are not as the start of the attempt says, with the bytes that are, where they are kept.
+
+    A crash may have come while a resume replaced them, of which copies lie in ``provenance/``; or a power cut emptied
+    them, and the manifest holds the same configuration.
+    """
+    found = {}
+    for name, told in ((CONFIG, "config_sha256"), (CONFIG_RESOLVED, "config_resolved_sha256")):
+        if _digest(run_dir / name) != start[told]:
+            kept = run_dir / "provenance" / f"{start['attempt']}.{name}"
+            for data in (_bytes_of(kept), _from_manifest(run_dir)):
+                if data is not None and hashlib.sha256(data).hexdigest() == start[told]:
+                    found[name] = data
+                    break
+    return found
+
+
+def _digest(path: Path) -> str | None:
+    data = _bytes_of(path)
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    try:
+        return read_regular(path)
+    except (OSError, UnavailableError):  # who needs the file says so
+        return None
+
+
+def _from_manifest(run_dir: Path) -> bytes | None:
+    try:
+        return config_bytes(read_manifest(run_dir)["config_snapshot"])
+    except RunbundleError:
+        return None
 
 
 def config_bytes(config: Mapping[str, Any]) -> bytes:

@@ -177,11 +177,11 @@ class RunState:
             self.in_force[key] = artifact
             self.paths_by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
 
-    def _apply_intent(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+    def _apply_intent(self, record: Record, pointer: Pointer) -> None:
         replaced = Pointer.from_json(record["replaces"])
-        if replaced is None:
+        if replaced is None and pointer.writer == CREATOR and record["filename"] in _ANNOUNCED:
             self.announced.setdefault(record["filename"], set()).add(record["sha256"])
-        else:
+        elif replaced is not None:
             self.intents.setdefault(replaced, []).append((record["sha256"], record["bytes"]))
 
     def _apply_stage(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
@@ -228,6 +228,7 @@ class RunState:
             self.paths_by_fold[fold(old.filename)].discard(old.filename)
 
 
+_ANNOUNCED = ("config.yaml", "config_resolved.yaml")
 _RUN_FIELDS = frozenset(
     ("run_id", "run_uuid", "project_name", "producer", "created_at_utc", "contract", "layout", "requires", "facts")
 )
