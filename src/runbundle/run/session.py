@@ -269,19 +269,15 @@ class Session:
         """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
         was_safe = self.is_power or self.unsynced.is_safe(staged.place)
         written = staged.seal(sync=was_safe)
-        if was_safe:  # an earlier replacement of it, of which the log is about to become safe, has its name already
-            self.unsynced.sync_folder(staged.folder)
         if announce is not None:
             announce(written)
             if was_safe:
                 self.log.sync()
         staged.replace()
-        if was_safe:
-            self.unsynced.remember_folder(staged.folder)
+        if was_safe:  # the record that follows takes the old one out of force: the new one must have the name by then
+            self.unsynced.sync_folder(staged.folder)
         else:
             self.unsynced.remember(staged.place, written.sha256)
-        if self.is_power:
-            self.unsynced.sync()
         return written
 
     def folder(self, relative: str) -> None:

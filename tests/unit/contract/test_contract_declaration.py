@@ -111,7 +111,7 @@ def test_the_fields_of_contract_json() -> None:
     assert list(told) == [
         *("schema_version", "name", "version", "allow_extras", "formats", "layout", "stages", "artifacts"),
     ]
-    assert (told["schema_version"], told["formats"]) == (0, None)
+    assert (told["schema_version"], told["formats"]) == (1, None)
     assert to_mapping(LARGE)["formats"] == ["csv", "file", "json", "npz"]
     assert told["stages"][1] == {"stage": "qc", "needs": ["grid"], "always": True}
     assert set(told["layout"]) == {
@@ -233,7 +233,7 @@ def test_what_is_no_contract_is_refused(case: tuple[Any, str]) -> None:
         from_yaml(yaml.dump(mapping).decode())
 
 
-@pytest.mark.parametrize("version", [1, -1, "0", None, 0.5])
+@pytest.mark.parametrize("version", [0, 2, -1, "1", None, 0.5])
 def test_a_contract_of_another_version_is_refused(version: Any) -> None:
     with pytest.raises(UnsupportedVersion, match="newer runbundle"):
         from_mapping({"schema_version": version, "name": "a", "version": "1"})
