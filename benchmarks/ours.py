@@ -132,13 +132,10 @@ def gibibyte_file(folder: Path, size: int, watch: Watch) -> None:
 
 @work_for(WORKS, SIDE, "adopt")
 def adopt(folder: Path, size: int, watch: Watch) -> None:
-    """A file of the same file system, taken in by a link or a reflink: put the call here once there is one."""
-    adopting: Callable[..., Any] | None = getattr(rb.RunIO, "adopt", None)
-    if adopting is None:
-        raise CannotError("this version has no way to adopt a file")
+    """A file of the same file system, taken in by a second name (where it can, one is cloned without being asked)."""
     source = make_source(folder / "source.bin", size)
     with rb.start("bench", store=folder / "store") as run, watch:
-        adopting(run, "file.bin", source)
+        run.save("file.bin", source, link=True)
 
 
 def small_run(folder: Path) -> None:
@@ -226,7 +223,7 @@ def joined(folder: Path, count: int, watch: Watch) -> None:
         raise CannotError("this version has no rb.join")
     run = rb.start("bench", store=folder)
     _together(write_joined, run.path, count, watch, finish=run.finish)
-    steps = sum(len(rb.open_run(run.path).series(f"loss_{rank}").steps) for rank in range(PROCESSES))
+    steps = sum(len(rb.open_run(run.path).series(f"loss_{rank}", raw=True)) for rank in range(PROCESSES))
     if steps != PROCESSES * count:
         raise RuntimeError(f"{steps} points of {PROCESSES * count} were read back")
 

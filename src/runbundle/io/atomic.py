@@ -147,9 +147,7 @@ class Staged:
                 copy_into(source, self)
                 return
             os.lseek(self._fd, 0, os.SEEK_SET)
-            while chunk := os.read(self._fd, _READ_BYTES):
-                self._hash.update(chunk)
-                self._size += len(chunk)
+            self._size += _hash_rest(self._fd, self._hash)
 
     def _link(self, source: Path) -> bool:
         other = f"{self.folder}/{next(_process.names)}"
@@ -284,13 +282,11 @@ def copy_into(source: Path, sink: Sink) -> None:
 
 def hash_file(path: str | Path) -> Written:
     """Length and SHA-256 of a file, read in pieces."""
-    digest, size = hashlib.sha256(), 0
+    digest = hashlib.sha256()
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while chunk := os.read(fd, _READ_BYTES):
-                digest.update(chunk)
-                size += len(chunk)
+            size = _hash_rest(fd, digest)
         finally:
             os.close(fd)
     except OSError as error:
@@ -298,7 +294,25 @@ def hash_file(path: str | Path) -> Written:
     return Written(size, Digest(digest.hexdigest()))
 
 
-_READ_BYTES = 1 << 18  # stays in a core's cache between reading and hashing
+def _hash_rest(fd: int, digest: hashlib._Hash) -> int:
+    """Hash what is left of an open file; returns its length. A short file costs no buffer."""
+    size = 0
+    while chunk := os.read(fd, _SHORT_BYTES):
+        digest.update(chunk)
+        size += len(chunk)
+        if len(chunk) == _SHORT_BYTES:
+            break
+    else:
+        return size
+    buffer = bytearray(_READ_BYTES)
+    view = memoryview(buffer)
+    while got := os.readv(fd, [buffer]):
+        digest.update(view[:got])
+        size += got
+    return size
+
+
+_SHORT_BYTES, _READ_BYTES = 1 << 16, 1 << 18  # the latter stays in a core's cache between reading and hashing
 
 
 def make_folder(folder: Path) -> None:

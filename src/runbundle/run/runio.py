@@ -242,7 +242,8 @@ class RunIO:
             meta: free facts for the record.
             description: for people.
             replace: as ``write``.
-            **options: what the format takes besides.
+            **options: what the format takes besides; ``link=True`` takes in a file, given by its path, as a second
+                name of it where one file system holds both: that costs its hash only.
 
         Raises:
             ContractError: the run's contract allows no extras. UnsupportedFormat: no format has the extension.

@@ -1,3 +1,4 @@
+import errno
 import os
 import pickle
 from pathlib import Path
@@ -5,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import runbundle as rb
 from runbundle.base.errors import InputNotFound, InvalidType, InvalidValue, UnavailableError
 from runbundle.io.atomic import CHUNK_BYTES
 from runbundle.io.formats import get_format
@@ -81,3 +83,55 @@ def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
 
 def test_nothing_is_written_twice() -> None:
     assert written("file", b"once") == b"once"
+
+
+def test_a_file_is_copied_and_what_happens_to_it_later_is_not_seen(tmp_path: Path) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"1" * 9_000_000)
+    with rb.start("demo", store=tmp_path / "store") as run:
+        run.save("a.bin", source)
+        source.write_bytes(b"2")
+    assert rb.open_run(run.path).read("a.bin") == b"1" * 9_000_000
+    assert rb.open_run(run.path).verify().findings == ()
+
+
+def test_a_file_can_be_taken_in_as_a_second_name(tmp_path: Path) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"1" * 1000)
+    (tmp_path / "link.bin").symlink_to(source)
+    with rb.start("demo", store=tmp_path / "store") as run:
+        record = run.save("a.bin", source, link=True)
+        run.save("b.bin", tmp_path / "link.bin", link=True)
+    for name in ("a.bin", "b.bin"):
+        place = run.path / "artifacts" / name
+        assert place.samefile(source)
+        assert not place.is_symlink()
+    assert (record.bytes, rb.open_run(run.path).read("a.bin")) == (1000, b"1" * 1000)
+    assert rb.open_run(run.path).verify().findings == ()
+    source.write_bytes(b"2" * 1000)  # under its other name
+    found = rb.open_run(run.path).verify().findings
+    assert [(finding.code, finding.subject) for finding in found] == [
+        ("changed", "artifacts/a.bin"),
+        ("changed", "artifacts/b.bin"),
+    ]
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_where_no_second_name_is_possible_the_file_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    source = tmp_path / "source.bin"
+    source.write_bytes(b"1" * 1000)
+    real = os.link
+
+    def refuse(given: str, name: str, **options: Any) -> None:
+        if str(given) == str(source):
+            raise OSError(number, os.strerror(number))
+        real(given, name, **options)
+
+    monkeypatch.setattr(os, "link", refuse)
+    with rb.start("demo", store=tmp_path / "store") as run:
+        run.save("a.bin", source, link=True)
+    assert not (run.path / "artifacts" / "a.bin").samefile(source)
+    assert rb.open_run(run.path).read("a.bin") == b"1" * 1000
+    assert [path.name for path in (run.path / "artifacts").iterdir()] == ["a.bin"]
