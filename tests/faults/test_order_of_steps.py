@@ -42,7 +42,9 @@ class Record:
         self.inodes = watch.tree.find
 
     def _where(self, is_it: Callable[[Step], bool]) -> list[int]:
-        return [number for number, step in self.steps if not step.error and is_it(step)]
+        found = [number for number, step in self.steps if not step.error and is_it(step)]
+        assert found, "nothing of the kind was done"
+        return found
 
     def written(self, path: str) -> list[int]:
         return self._where(

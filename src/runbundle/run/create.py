@@ -18,7 +18,7 @@ from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.contract.layout import STANDARD, Layout
 from runbundle.contract.record import Pointer
-from runbundle.io.atomic import create_unseen, make_folder, os_errors
+from runbundle.io.atomic import create_unseen, make_folder, os_errors, sync_file, sync_folder
 from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.run import provenance
@@ -103,6 +103,10 @@ def _build(
             log = Journal.create(folder / log_name(CREATOR))
             identity = {"run_id": place.name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
             state, digests = _fill(plan, folder, log, config, identity, code)
+            for path in digests:  # a power cut leaves a run that is whole, or none
+                sync_file(f"{folder}/{path}")
+            log.sync()
+            sync_folder(folder)
             is_ours = _rename_new(folder, place)
     except BaseException:
         _give_up(folder, log)
@@ -236,7 +240,7 @@ def _rename_new(folder: Path, place: Path) -> bool:
 
 
 def _settle(session: Session, plan: Plan) -> None:
-    """All that was made is yet to be synced: the files, their folders, and the folders down from the store."""
+    """The run's name is yet to be synced, and so are those of the folders down from the store."""
     place, store = str(session.run_dir), str(plan.store)
     session.folders.update(plan.layout.precreate)
     folders = [place]
@@ -244,8 +248,6 @@ def _settle(session: Session, plan: Plan) -> None:
     while folder != store:
         folder = folder.rpartition("/")[0]
         folders.append(folder)
-    session.unsynced.remember_all(
-        (f"{place}/{name}" for name in session.own_digests), [*folders, str(plan.store.parent)]
-    )
+    session.unsynced.remember_all((), [*folders, str(plan.store.parent)])
     if session.is_power:
         session.sync()

@@ -31,7 +31,8 @@ def join(run_dir: Path, *, clock: Clock, durability: Durability) -> Session:
     """Become a writer of a run that another process has open.
 
     Raises:
-        RunNotFound: there is no such run. RunSealed: it is finished, or being finished. RunClosed: nobody has it open.
+        RunNotFound: there is no such run. RunSealed: it is finished. RunBusy: it is being finished. RunClosed: nobody
+            has it open.
     """
     manifest = read_manifest(run_dir)
     contract = read_contract(run_dir)

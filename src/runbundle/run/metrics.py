@@ -28,7 +28,6 @@ _BATCH = 512
 _MOST_GROUPS = 2000
 _MIN, _MAX = -(2**63), 2**63 - 1
 _LARGE = 2**62
-_PLAIN = (float, int)
 
 
 class _Group:
@@ -93,9 +92,9 @@ class MetricLog:
             total = sum(row)
         except (KeyError, TypeError, OverflowError):
             total = None
-        # of plain numbers alone the sum is one; what is not finite, or near the end of 64 bits, is in no range
+        # of plain numbers alone, a float among them, the sum is a float; what is not finite is in no range
         is_step = step is None or (type(step) is int and _MIN <= step <= _MAX)
-        if not is_step or type(total) not in _PLAIN or not -_LARGE < total < _LARGE:
+        if not is_step or type(total) is not float or not -_LARGE < total < _LARGE:
             self._log_carefully(values, step)
             return
         with journal.lock:
@@ -298,7 +297,7 @@ def _name(name: Any) -> str:
 
 def _number(name: str, value: Any) -> float:
     plain = value
-    if type(value) not in _PLAIN and hasattr(
+    if type(value) is not float and hasattr(
         value, "item"
     ):  # arrays and tensors, of which one with several elements refuses
         with suppress(TypeError, ValueError, RuntimeError):

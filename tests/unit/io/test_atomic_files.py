@@ -111,9 +111,9 @@ def test_nothing_is_seen_under_the_name_before_it_is_whole(tmp_path: Path) -> No
     with Staged(place) as staged:
         staged.write(b"new, ")
         staged.write(b"half")
+        assert place.read_text() == "old"
         (temporary,) = (name for name in names(tmp_path) if name != "a.txt")
         assert temporary.startswith(".tmp-")
-        assert place.read_text() == "old"
         staged.seal()
         assert place.read_text() == "old"
         staged.replace()

@@ -1,11 +1,13 @@
 """NPZ files that lie about themselves: an error of ours, and no memory taken on their word."""
 
 import io
+import pickle
 import struct
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,25 @@ def test_what_lies_is_a_decode_error_and_takes_no_memory(data: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * MIB
     finally:
         tracemalloc.stop()
+
+
+class _Opens:
+    """Whoever unpickles it makes a file, and gets an array."""
+
+    def __init__(self, place: Path, length: int) -> None:
+        self.place, self.length = place, length
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.memmap, (str(self.place), "u1", "w+", 0, self.length)
+
+
+def test_objects_that_fill_their_member_exactly_are_not_unpickled(tmp_path: Path) -> None:
+    """The length that the header tells is that of the pickle, so nothing else is wrong with it."""
+    place, length = tmp_path / "made", 64
+    payload = pickle.dumps(_Opens(place, length)).ljust(8 * length, b"\0")
+    with pytest.raises(DecodeError):
+        get_format("npz").decode(_zip(("a.npy", _npy(f"({length},)", "'|O'", payload))), {})
+    assert not place.exists()
 
 
 @pytest.mark.parametrize("options", [{}, {"compress": True}], ids=["stored", "deflated"])

@@ -474,6 +474,23 @@ def test_after_a_failed_sync_the_log_goes_on_in_a_new_file_of_the_same_lines(
     assert sorted(place.name for place in tmp_path.iterdir()) == ["log.jsonl"]
 
 
+def test_who_opens_a_log_whose_sync_failed_writes_it_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in doubt is known to the process, not only to the handle that met it."""
+    disk = Disk(monkeypatch, [1])
+    journal = Journal.create(path)
+    journal.append(RECORDS[0])
+    first = path.stat().st_ino
+    with pytest.raises(UnavailableError):
+        journal.sync()
+    journal.close()
+    again = Journal.reopen(path)
+    again.sync()
+    again.close()
+    assert first not in disk.synced
+    assert path.stat().st_ino in disk.synced
+    assert [record["record"] for record in read_intact(path).records] == ["header"]
+
+
 @pytest.mark.parametrize("failing", [(1, 2), (1, 2, 3), (1, 3)], ids=["the bytes", "twice", "the log"])
 def test_a_sync_that_fails_again_while_the_log_is_written_anew_is_not_acknowledged(
     journal: Journal, path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...]

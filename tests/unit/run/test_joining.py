@@ -7,8 +7,10 @@ import json
 import os
 import pickle
 import threading
+import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from runbundle.io.journal import Journal, has_writer
 from runbundle.run.follow import Followed, follow, log_paths
 from runbundle.run.join import RUN_DIR_VARIABLE, join, run_lock
 from runbundle.run.runio import RunIO
+from runbundle.run.seal import sealable
 from runbundle.run.session import Durability
 from runbundle.run.state import RunState
 from sample_runs import CONTRACT, LOG, SEAL, abandon, codes, files, project, run_child
@@ -87,6 +90,17 @@ def test_nobody_joins_while_the_run_is_being_finished(run: rb.RunIO) -> None:
             pass
     assert not [name for name in files(run.path) if name.startswith("artifacts.") and name != LOG]
     joiner(run.path).finish()
+
+
+def test_nobody_joins_once_it_is_looked_who_still_writes(run: rb.RunIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(run_dir: Path) -> list[str]:
+        with pytest.raises(errors.RunBusy):
+            joiner(run_dir)
+        return sealable(run_dir)
+
+    monkeypatch.setattr("runbundle.run.finish.sealable", look)
+    run.finish()
+    assert codes(rb.open_run(run.path).verify()) == []
 
 
 def test_joiners_do_not_wait_for_each_other(run: rb.RunIO) -> None:
@@ -226,6 +240,54 @@ def test_a_writer_that_stays_is_named_and_leaves_the_run_unsealed(run: rb.RunIO)
     assert codes(rb.open_run(run.path).verify()) == []
     with pytest.raises(errors.RunSealed):
         joiner(run.path)
+
+
+def test_a_writer_that_ends_while_it_is_waited_for_is_in_the_seal(
+    run: rb.RunIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = joiner(run.path)
+    other.save("a.json", 1)
+
+    def sleep(_: float) -> None:
+        if not other.is_finished:
+            other.finish()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it stayed
+        assert run.finish() is not None
+    assert codes(rb.open_run(run.path).verify()) == []
+
+
+def test_what_a_thread_is_writing_when_the_run_ends_is_waited_for(
+    run: rb.RunIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, create, sleep = threading.Event(), threading.Event(), Staged.create, time.sleep
+
+    def create_late(staged: Staged) -> None:
+        begun.set()
+        go_on.wait(10)
+        create(staged)
+
+    def sleep_and_go_on(seconds: float) -> None:  # the end waits
+        go_on.set()
+        sleep(seconds)
+
+    def write() -> None:
+        with suppress(errors.ConflictError):
+            run.save("late.json", 1)
+
+    monkeypatch.setattr(Staged, "create", create_late)
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert begun.wait(10)
+    monkeypatch.setattr(time, "sleep", sleep_and_go_on)
+    run.finish()
+    go_on.set()
+    writing.join()
+    done = rb.open_run(run.path)
+    assert [record.artifact_id for record in done.artifacts()] == ["late.json"]
+    assert codes(done.verify()) == []
 
 
 @pytest.mark.parametrize("stem", ["artifacts", "metrics"])

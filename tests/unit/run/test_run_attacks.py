@@ -17,7 +17,7 @@ import pytest
 
 import runbundle as rb
 from runbundle import errors
-from sample_runs import CONTRACT, LOG, ROWS, SEED_CONTRACT, SPEC, codes, files, project, run_child, write_all
+from sample_runs import CONTRACT, LOG, ROWS, SEED_CONTRACT, SPEC, abandon, codes, files, project, run_child, write_all
 
 BAD_NAMES = [
     "../x.json",
@@ -349,6 +349,26 @@ def test_files_of_anything_are_our_errors(tmp_path: Path, name: str, data: bytes
         except rb.RunbundleError:
             continue
     assert name in [subject for _, subject in codes(done.verify())]
+
+
+@pytest.mark.parametrize("end", ["from", "to"])
+def test_a_log_that_moves_a_file_out_or_in_is_damaged(tmp_path: Path, outside: Path, end: str) -> None:
+    """Its chain is whole: somebody wrote it so. A resume, which finishes moves, must not follow it."""
+    run = project(tmp_path / "store", CONTRACT).start({}, run_id="r")
+    run.stage("prepare").__enter__()
+    pointer = run.write("fact", {}).pointer
+    assert pointer is not None
+    way = os.path.relpath(outside, run.path)
+    move = {"from": "artifacts/other.txt", "to": "attempts/prepare.1/x", "artifact": pointer.to_json()}
+    move[end] = f"{way}/kept.txt" if end == "from" else f"{way}/new.txt"
+    (run.path / "artifacts/other.txt").write_text("kept")
+    told = {"stage": "prepare", "event": "set_aside", "attempt": 1, "try": 1, "moved": [move]}
+    run._session.log.append({"record": "stage", "ts_utc": run._session.now(), **told})
+    abandon(run)
+    with pytest.raises(errors.LogCorrupt, match="not paths in a run"):
+        project(tmp_path / "store", CONTRACT).resume("r")
+    assert codes(rb.open_run(run.path).verify()) == [("log_damaged", LOG)]
+    assert [path.name for path in outside.iterdir()] == ["kept.txt"]
 
 
 def test_a_contract_of_the_seeds_layout_confines_as_well(tmp_path: Path) -> None:

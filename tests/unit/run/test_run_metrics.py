@@ -531,6 +531,12 @@ def full_disk(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_integers_that_cancel_each_other_are_looked_at_one_by_one(run: rb.RunIO) -> None:
+    run.log({"a": 1, "b": 1})
+    with pytest.raises(errors.InvalidValue, match="beyond 64 bits"):
+        run.log({"a": 2**63, "b": -(2**63)})
+
+
 def test_an_integer_beyond_64_bits_is_refused_at_every_point(run: rb.RunIO) -> None:
     for _ in range(2):
         with pytest.raises(errors.InvalidValue, match="beyond 64 bits"):
