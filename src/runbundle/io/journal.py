@@ -12,12 +12,12 @@ import os
 import threading
 import time
 import weakref
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
+from zlib import crc32
 
 from runbundle.base import jsontext
 from runbundle.base.errors import (
@@ -48,25 +48,48 @@ _LOCK_PATIENCE_S = 0.5  # a reader that probes whether a writer lives holds the 
 _open_journals: weakref.WeakSet[Journal]
 
 
-Link = str | int
+class Link(NamedTuple):
+    """What a line hands on to the next: its CRC-32, and its SHA-256 in a journal that carries it."""
+
+    crc32: int
+    sha256: str
 
 
 class Chain(NamedTuple):
-    """How a line says what the line before was.
+    """How lines hang together.
 
     Attributes:
-        field: the name of the field. first: what the first line says.
-        of: the digest of a line, with its newline.
+        has_sha256: whether each line carries the SHA-256 of the line before, besides the CRC-32 that it ends with.
     """
 
-    field: str
-    first: Link
-    of: Callable[[bytes], Link]
+    has_sha256: bool
+
+    def carried(self, link: Link) -> dict[str, str]:
+        """What a line says of the line before."""
+        return {"prev_sha256": link.sha256} if self.has_sha256 else {}
+
+    def closed(self, data: bytes, link: Link) -> tuple[bytes, Link]:
+        """A line with its own CRC-32 as its last field, and what it hands on."""
+        head = data[:-2]  # all but the brace and the newline
+        crc = crc32(head, link.crc32)
+        raw = b'%b,"crc32":%d}\n' % (head, crc)
+        return raw, self._link(raw, crc)
+
+    def follow(self, raw: bytes, record: Mapping[str, Any], link: Link) -> Link | str:
+        """What a line hands on, or what is wrong with it."""
+        head, mark, tail = raw.rpartition(b',"crc32":')
+        crc = crc32(head, link.crc32)
+        if not mark or tail != b"%d}\n" % crc or (self.has_sha256 and record.get("prev_sha256") != link.sha256):
+            return "the line was changed, or does not follow from the line before"
+        return self._link(raw, crc)
+
+    def _link(self, raw: bytes, crc: int) -> Link:
+        return Link(crc, hashlib.sha256(raw).hexdigest() if self.has_sha256 else "")
 
 
-SHA256 = Chain("prev_sha256", "0" * 64, lambda raw: hashlib.sha256(raw).hexdigest())
-CRC32 = Chain("prev_crc32", 0, zlib.crc32)
-FIRST_LINK = SHA256.first
+SHA256 = Chain(has_sha256=True)
+CRC32 = Chain(has_sha256=False)
+FIRST_LINK = Link(0, "0" * 64)
 
 Parse = Callable[[bytes], Any]
 
@@ -108,12 +131,9 @@ class Scan:
     parse: Parse = _strictly
     seq: int = 0
     good_bytes: int = 0
-    link: Link = ""
+    link: Link = FIRST_LINK
     torn_bytes: int = 0
     damage: Damage | None = None
-
-    def __post_init__(self) -> None:
-        self.link = self.link or self.chain.first
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """The records up to the first damage.
@@ -131,15 +151,16 @@ class Scan:
                     self.torn_bytes = len(raw)
                     return
                 record = self._checked(raw)
-                if isinstance(record, str):
-                    self.damage = Damage(self.seq + 1, self.good_bytes, record)
+                after = self.chain.follow(raw, record, self.link) if isinstance(record, dict) else record
+                if not isinstance(record, dict) or not isinstance(after, Link):
+                    self.damage = Damage(self.seq + 1, self.good_bytes, str(after))
                     return
                 self.seq += 1
                 self.good_bytes += len(raw)
-                self.link = self.chain.of(raw)
+                self.link = after
                 yield record
 
-    def _checked(self, raw: bytes) -> Mapping[str, Any] | str:
+    def _checked(self, raw: bytes) -> dict[str, Any] | str:
         """The record of a line, or what is wrong with it."""
         try:
             record = self.parse(raw)
@@ -151,8 +172,6 @@ class Scan:
             return "the line is no record"
         if record.get("seq") != self.seq:
             return f"seq is {record.get('seq')!r} where {self.seq} is due"
-        if record.get(self.chain.field) != self.link:
-            return "the line does not follow from the line before"
         return record
 
     def run_through(self) -> Scan:
@@ -259,7 +278,7 @@ class Journal:
         except BaseException:
             os.close(fd)
             raise
-        return cls(path, fd, (0, chain.first, 0), chain)
+        return cls(path, fd, (0, FIRST_LINK, 0), chain)
 
     @classmethod
     def reopen(cls, path: Path, chain: Chain = SHA256) -> Self:
@@ -306,26 +325,27 @@ class Journal:
         """
         with self.lock:
             seq, link, _ = self.end
-            full = {**record, "seq": seq, self._chain.field: link}
-            self.put(checked_line(full) if is_checked else line(full), sync)
+            full = {**record, "seq": seq, **self._chain.carried(link)}
+            data, after = self._chain.closed(checked_line(full) if is_checked else line(full), link)
+            self.put(data, after, sync)
             return seq
 
-    def put(self, data: bytes, sync: bool = False) -> None:  # noqa: FBT001, FBT002 - as its quicker sister
-        """Append a line that carries ``link`` and ``seq``, for one who holds ``lock``; otherwise as ``append``."""
+    def put(self, data: bytes, after: Link, sync: bool) -> None:  # noqa: FBT001 - as its quicker sister
+        """Append a line that was closed, and what it hands on, for one who holds ``lock``; otherwise as ``append``."""
         if self.needs_care:
             self._make_ready(sync=sync)
         self.is_synced = False
         try:
-            self.put_rest(data, 0, sync=sync)
+            self.put_rest(data, after, 0, sync=sync)
         except BaseException as error:  # noqa: BLE001 - it is raised again; Ctrl-C as well: the next line must follow
             self.take_back(error)
 
-    def put_rest(self, data: bytes, written: int, *, sync: bool = False) -> None:
+    def put_rest(self, data: bytes, after: Link, written: int, *, sync: bool = False) -> None:
         """Write what the operating system did not take of a line at once."""
         write_all(self.fd, memoryview(data)[written:])
         if sync:
             self._sync()
-        self.end = (self.end[0] + 1, self._chain.of(data), self.end[2] + len(data))
+        self.end = (self.end[0] + 1, after, self.end[2] + len(data))
 
     def take_back(self, error: BaseException) -> NoReturn:
         """Cut what a failed append left, now or before the next line, and raise why it failed."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
-from orjson import OPT_APPEND_NEWLINE, dumps
+from orjson import dumps
 
-from runbundle.io.journal import Journal
+from runbundle.io.journal import Journal, Link
 
 
 class PointJournal(Journal):
@@ -23,27 +23,20 @@ class PointJournal(Journal):
             RunClosed, UnavailableError: as ``append``.
         """
         seq, link, size = self.end
-        data = dumps(
-            {
-                "attempt": attempt,
-                "prev_crc32": link,
-                "record": "point",
-                "seq": seq,
-                "step": step,
-                "ts_ms": ts_ms,
-                "values": values,
-            },
-            option=OPT_APPEND_NEWLINE,
-        )
+        head = dumps(
+            {"attempt": attempt, "record": "point", "seq": seq, "step": step, "ts_ms": ts_ms, "values": values}
+        )[:-1]
+        crc = crc32(head, link[0])
+        data, after = b'%b,"crc32":%d}\n' % (head, crc), Link(crc, "")
         if sync or self.needs_care:
-            self.put(data, sync)
+            self.put(data, after, sync)
             return
         self.is_synced = False
         try:
             written = os.write(self.fd, data)
             if written == len(data):
-                self.end = (seq + 1, crc32(data), size + written)
+                self.end = (seq + 1, after, size + written)
             else:
-                self.put_rest(data, written)
-        except BaseException as error:  # noqa: BLE001 - it is raised again; Ctrl-C as well: the next line must follow from the last one that was said
+                self.put_rest(data, after, written)
+        except BaseException as error:  # noqa: BLE001 - it is raised again; Ctrl-C as well: the next line must follow
             self.take_back(error)

@@ -316,8 +316,8 @@ def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: 
     return found
 
 
-def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord) -> Any:
-    """The value of an artifact, its bytes checked against the log.
+def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord, *, sealed: str | None = None) -> Any:
+    """The value of an artifact, its bytes checked against the log, and against the digest of the seal if it has one.
 
     Raises:
         DigestMismatch: the bytes are not those recorded. DecodeError: they are not of their format.
@@ -335,4 +335,6 @@ def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord) -> Any
             ) from error
     digests = [record.sha256, *(digest for digest, _ in state.intents.get(record.pointer or Pointer("", -1), ()))]
     check_digest(place, data, digests, run=run_dir.name, artifact=record.label)
+    if sealed is not None:
+        check_digest(place, data, (sealed,), run=run_dir.name, artifact=record.label)
     return get_format(record.format).decode(data, record.meta)

@@ -11,12 +11,14 @@ from runbundle.base.errors import ArtifactNotFound, DigestMismatch, LogCorrupt
 from runbundle.base.findings import Report
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
+from runbundle.io.atomic import hash_file
 from runbundle.run.artifacts import find_record, read_artifact
 from runbundle.run.check import check
-from runbundle.run.follow import Followed, follow
+from runbundle.run.follow import Followed, follow, log_paths
 from runbundle.run.given import given_path
+from runbundle.run.lines import METRICS_STEM
 from runbundle.run.manifest import read_manifest
-from runbundle.run.seal import Progress, is_sealed
+from runbundle.run.seal import Progress, is_sealed, read_seal
 from runbundle.run.series import Columns, Point, Series, read_points, read_raw
 from runbundle.run.settings import read_contract
 from runbundle.run.state import RunState
@@ -75,7 +77,25 @@ class Run:
 
     @cached_property
     def _points(self) -> Columns:
+        self._check_journals()
         return read_points(self.path)
+
+    @cached_property
+    def _sealed(self) -> Mapping[str, str]:
+        """The digests of the seal; none without one."""
+        return read_seal(self.path)[0] if self.is_sealed else {}
+
+    def _check_journals(self) -> None:
+        """A sealed journal of points is read only if it is the one that was sealed."""
+        for path in log_paths(self.path, METRICS_STEM).values():
+            sealed = self._sealed.get(path.name)
+            if sealed is not None and hash_file(path).sha256 != sealed:
+                raise DigestMismatch(
+                    f"The bytes of {path.name} are not those that were sealed",
+                    hint="`runbundle verify` tells what else differs; restore the file from a copy",
+                    run=self.run_id,
+                    path=path,
+                )
 
     @property
     def summary(self) -> Mapping[str, Any]:
@@ -101,6 +121,7 @@ class Run:
         """
         found: Series | list[Point]
         if raw:
+            self._check_journals()
             found = read_raw(self.path, name)
         else:
             column = self._points.by_name.get(name)
@@ -131,7 +152,7 @@ class Run:
         while True:
             record = self.record(artifact_id, variant)
             try:
-                return read_artifact(self.path, self.state, record)
+                return read_artifact(self.path, self.state, record, sealed=self._sealed.get(record.filename))
             except DigestMismatch:
                 if self.is_sealed or not self._read_on():  # else a writer has replaced it since we read the log
                     raise
@@ -150,7 +171,7 @@ class Run:
         self.manifest = read_manifest(self.path)
         if "_logs" in self.__dict__:
             self._read_on()
-        for name in ("contract", "_points"):
+        for name in ("contract", "_points", "_sealed"):
             self.__dict__.pop(name, None)
 
     def check(self) -> Report:

@@ -613,3 +613,25 @@ def test_a_point_logged_while_thousands_of_names_come_is_not_lost(run: rb.RunIO)
     run.log({"x": 3})
     run.finish()
     assert document(run)["series"]["x"]["values"] == rb.open_run(run.path).series("x").values == [1, 2, 3]
+
+
+def test_points_of_a_sealed_run_that_were_written_anew_are_refused(run: rb.RunIO, tmp_path: Path) -> None:
+    """The chain of the other journal is whole; the seal tells."""
+    run.log({"x": 1})
+    run.finish()
+    with rb.start("demo", store=tmp_path / "other") as other:
+        other.log({"x": 2})
+    (run.path / "metrics.jsonl").write_bytes((other.path / "metrics.jsonl").read_bytes())
+    reader = rb.open_run(run.path)
+    for read in (lambda: reader.series("x"), lambda: reader.series("x", raw=True), lambda: reader.summary):
+        with pytest.raises(errors.DigestMismatch):
+            read()
+
+
+def test_the_last_point_of_a_run_that_goes_on_cannot_be_edited_unseen(run: rb.RunIO) -> None:
+    run.log({"x": 12345})
+    place = run.path / "metrics.jsonl"
+    place.write_bytes(place.read_bytes().replace(b"12345", b"12346"))
+    assert [finding.code for finding in rb.open_run(run.path).verify().findings] == ["log_damaged"]
+    with pytest.raises(errors.LogCorrupt):
+        rb.open_run(run.path).series("x")
