@@ -114,6 +114,32 @@ def drop_line(name: str, number: int) -> Damage:
     return damage
 
 
+def edit_line(name: str, number: int, old: bytes, new: bytes) -> Damage:
+    """A line of a log is edited by hand, and nothing is chained anew."""
+
+    def damage(run: Path) -> None:
+        lines = (run / name).read_bytes().splitlines(keepends=True)
+        assert lines[number] != lines[number].replace(old, new, 1)
+        lines[number] = lines[number].replace(old, new, 1)
+        (run / name).write_bytes(b"".join(lines))
+
+    return damage
+
+
+def respell(name: str, number: int, spelling: bytes) -> Damage:
+    """A line is written otherwise, ``%s`` being what stands before its crc32, and ``%d`` that number."""
+
+    def damage(run: Path) -> None:
+        lines = (run / name).read_bytes().splitlines(keepends=True)
+        head, crc = lines[number].removesuffix(b"}\n").rsplit(b',"crc32":', 1)
+        now = spelling.replace(b"%s", head).replace(b"%d", crc).replace(b"%r", head.removeprefix(b"{")) + b"\n"
+        assert isinstance(json.loads(now), dict)  # it is JSON still
+        lines[number] = now
+        (run / name).write_bytes(b"".join(lines))
+
+    return damage
+
+
 def append(name: str, data: bytes) -> Damage:
     def damage(run: Path) -> None:
         with (run / name).open("ab") as file:
@@ -141,25 +167,27 @@ def seal_anew(damage: Damage) -> Damage:
     return sealed
 
 
-def spell(record: dict[str, Any]) -> bytes:
-    """A line as I6 says: the values of a point keep their order."""
-    is_point = record["record"] == "point"
-    ordered = {key: record[key] for key in sorted(record)} if is_point else record
+def spell(record: dict[str, Any], crc: int) -> tuple[bytes, int]:
+    """A line as I6 and I10 say, and its crc32, which goes on from that of the line before."""
+    is_point = record["record"] == "point"  # its values keep their order
+    ordered = {key: record[key] for key in sorted(record.keys() - {"crc32"})}
     text = json.dumps(ordered, ensure_ascii=False, sort_keys=not is_point, separators=(",", ":"))
-    return f"{text}\n".encode()
+    head = text[:-1].encode()
+    crc = zlib.crc32(head, crc)
+    return head + b',"crc32":%d}\n' % crc, crc
 
 
 def rewrite(run: Path, change: Callable[[dict[str, Any]], None], name: str = LOG) -> None:
     """Edit the records of a log and chain them again, as no writer would."""
     lines: list[bytes] = []
+    crc = 0
     for line in (run / name).read_bytes().splitlines():
         record = json.loads(line)
         change(record)
-        if name.startswith("metrics"):
-            record["prev_crc32"] = zlib.crc32(lines[-1]) if lines else 0
-        else:
+        if name.startswith("artifacts"):
             record["prev_sha256"] = hashlib.sha256(lines[-1]).hexdigest() if lines else "0" * 64
-        lines.append(spell(record))
+        line_now, crc = spell(record, crc)
+        lines.append(line_now)
     (run / name).write_bytes(b"".join(lines))
 
 

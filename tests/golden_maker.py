@@ -77,21 +77,23 @@ class Writer:
         self.run, self.writer, self.attempt = folder, writer, attempt
         name = f".{writer}.jsonl" if writer else ".jsonl"
         self.log, self.points = f"artifacts{name}", f"metrics{name}"
-        self.next: dict[str, tuple[int, str | int]] = {self.log: (0, "0" * 64), self.points: (0, 0)}
+        # of each log: the next seq, and the crc32 and the digest of the line before it
+        self.next: dict[str, tuple[int, int, str]] = {name: (0, 0, "0" * 64) for name in (self.log, self.points)}
         self.header = {"format": "runbundle-log", "format_version": 1, "writer": writer, "host": host(pid)}
         joined: Json = {"attempt": attempt, "durability": durability} if writer else {}
         self.say("header", **self.header, **joined, **header)
 
     def append(self, name: str, record: Json) -> int:
-        seq, link = self.next[name]
-        field = "prev_crc32" if name == self.points else "prev_sha256"
+        seq, crc, link = self.next[name]
         spelled = {key: value if key == "values" else in_order(value) for key, value in record.items()}
-        line = {**spelled, "seq": seq, field: link}
+        line = {**spelled, "seq": seq} | ({"prev_sha256": link} if name == self.log else {})
         data = json.dumps({key: line[key] for key in sorted(line)}, ensure_ascii=False, separators=(",", ":"))
-        raw = f"{data}\n".encode()
+        head = data.removesuffix("}").encode()
+        crc = zlib.crc32(head, crc)
+        raw = head + f',"crc32":{crc}}}\n'.encode()
         with (self.run.place / name).open("ab") as log:
             log.write(raw)
-        self.next[name] = (seq + 1, zlib.crc32(raw) if name == self.points else sha256(raw))
+        self.next[name] = (seq + 1, crc, sha256(raw))
         return seq
 
     def say(self, record: str, **fields: Any) -> Json:
@@ -383,7 +385,8 @@ def make_interrupted(store: Path) -> Path:
     after.intent("remark", remarks["k3"], b"after\n", first, "k3")
     run.put(remarks["k3"], b"after\n")
     after.torn(after.log, '{"artifact_id":"remark","attempt":1,"by')
-    after.torn(after.points, '{"attempt":1,"prev_crc32":')
+    said = '{"attempt":1,"record":"point","seq":3,"step":2,"ts_ms":1795543200599,"values":{"rate":9.0}'
+    after.torn(after.points, f'{said},"crc32":17')
     run.put("artifacts.q0.jsonl", b"")  # killed before it said anything
 
     creator.stage("measure", 1, "start")
@@ -395,7 +398,7 @@ def make_interrupted(store: Path) -> Path:
     moved = [{"from": path, "to": f"attempts/measure.1/{path}", "artifact": pointer} for path, pointer in left]
     creator.stage("measure", 1, "set_aside", moved=moved)
     run.move(reading, f"attempts/measure.1/{reading}")
-    creator.torn(creator.points, '{"attempt":1,"prev_cr')
+    creator.torn(creator.points, '{"attempt":1,"reco')
     return run.place
 
 

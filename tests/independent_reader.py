@@ -204,36 +204,39 @@ class Log(NamedTuple):
     damaged_line: int | None
 
 
-def link_of(name: str, line: bytes | None) -> tuple[str, str | int]:
-    """How a line of this log says what the line before is (None before the first): the field and its value (I10)."""
-    if name.startswith("metrics"):
-        return "prev_crc32", 0 if line is None else zlib.crc32(line)
-    return "prev_sha256", "0" * 64 if line is None else sha256(line)
-
-
 def read_log(name: str, data: bytes) -> Log:
     match = LOG_NAME.fullmatch(name)
     writer = (match[2] if match else None) or ""
     *lines, tail = data.split(b"\n")
     records: list[Json] = []
-    link = link_of(name, None)
+    crc, before = 0, None
     for number, line in enumerate(lines, start=1):
         try:
+            crc = _crc_of(line, crc)
             record = parse_object(line)
-            _check_line(record, number - 1, link)
+            _check_line(record, number - 1)
+            if name.startswith("artifacts") and record["prev_sha256"] != (sha256(before) if before else "0" * 64):
+                raise ValueError("the line before was another (I10)")
             if number == 1:
                 _check_header(record, name, writer)
         except (ValueError, KeyError, TypeError):
             return Log(name, writer, records, b"", number)  # I11: nothing is read past damage
         records.append(record)
-        link = link_of(name, line + b"\n")
+        before = line + b"\n"
     return Log(name, writer, records, tail, None)  # I11: bytes after the last newline are no line
 
 
-def _check_line(record: Json, seq: int, link: tuple[str, str | int]) -> None:
-    chain = (record.get("seq"), record.get(link[0]))
-    if chain != (seq, link[1]) or {type(value) for value in chain} != {int, type(link[1])}:
-        raise ValueError("the chain is broken (I10)")
+def _crc_of(line: bytes, before: int) -> int:
+    """The ``crc32`` of a line (without its newline), which stands last in it and goes on from the line before (I10)."""
+    match = re.fullmatch(rb'(.*),"crc32":(0|[1-9][0-9]*)\}', line, re.DOTALL)
+    if not match or int(match[2]) != zlib.crc32(match[1], before):
+        raise ValueError("crc32 is wanting, not last, or wrong (I10)")
+    return int(match[2])
+
+
+def _check_line(record: Json, seq: int) -> None:
+    if type(record.get("seq")) is not int or record["seq"] != seq:
+        raise ValueError("seq is not what is due (I10)")
     kind = record["record"]
     fields = FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, "")
     stamp = "ts_ms" if kind == "point" else "ts_utc"

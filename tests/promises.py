@@ -1,4 +1,4 @@
-"""The nine promises of a write (DESIGN.md, section 4), and the lines that keep them.
+"""The nine promises of a write, and the lines that keep them.
 
 ``surface/test_promises.py`` takes each line out of a copy of the library and shows that the named test then fails.
 """
@@ -71,7 +71,7 @@ LINES = (
         "bytes are hashed as they pass",
         "io/atomic.py",
         "            self._hash.update(view)\n",
-        f"{IO}/test_atomic_files.py::test_a_file_holds_what_was_given_and_tells_its_digest",
+        f"{IO}/test_atomic_files.py::test_a_file_holds_what_was_given_and_tells_its_digest[x-create_file]",
         "            pass\n",
     ),
     Line(
@@ -105,7 +105,7 @@ LINES = (
         "a point reaches the system before the call returns",
         "io/points.py",
         "            written = os.write(self.fd, data)\n",
-        f"{IO}/test_journal.py::test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before",
+        f"{RUN}/test_run_metrics.py::test_a_live_reader_sees_points_as_they_come",
         '            held, self.held = getattr(self, "held", b""), data\n'
         "            os.write(self.fd, held)\n"
         "            written = len(data)\n",
@@ -123,13 +123,6 @@ LINES = (
         "io/syncgroup.py",
         "_all(sync_folder, folders, failed_syncs)",
         f"{ORDER}::test_a_flush_syncs_files_and_names_before_the_log",
-    ),
-    _line(
-        2,
-        "what joiners wrote is synced",
-        "io/syncgroup.py",
-        "_all(sync_file, foreign, self._doubtful)",
-        f"{RUN}/test_joining.py::test_a_commit_makes_safe_what_joiners_wrote_for_the_stage",
     ),
     _line(
         2,
@@ -170,12 +163,9 @@ LINES = (
         "run/join.py",
         "log = Journal.create(run_dir / log_name(writer))",
         f"{RUN}/test_joining.py::test_a_joiner_has_logs_of_its_own_and_readers_unite_them",
-        "log = Journal(\n"
-        "            run_dir / log_name(CREATOR),\n"
-        "            os.open(run_dir / log_name(CREATOR), os.O_RDWR | os.O_APPEND),\n"
-        '            followed.scans[CREATOR].seq and (0, "0" * 64, 0),\n'
-        "            followed.scans[CREATOR].chain,\n"
-        "        )",
+        "scan = followed.scans[CREATOR]\n"
+        "        fd = os.open(scan.path, os.O_RDWR | os.O_APPEND)\n"
+        "        log = Journal(scan.path, fd, (scan.seq, scan.link, scan.good_bytes), scan.chain)",
     ),
     _line(
         3,
@@ -190,7 +180,7 @@ LINES = (
         "a torn last line of a dead writer is cut",
         "io/journal.py",
         "os.ftruncate(fd, scan.good_bytes)",
-        f"{RUN}/test_joining.py::test_what_a_dead_joiner_left_of_a_line_is_cut_off",
+        f"{RUN}/test_joining.py::test_what_a_dead_joiner_left_of_a_line_is_cut_off[artifacts]",
     ),
     # 4. Never silently overwritten
     _line(
@@ -198,7 +188,7 @@ LINES = (
         "a new file is created exclusively",
         "io/atomic.py",
         "os.link(self.temporary, self.place)",
-        f"{IO}/test_atomic_files.py::test_creating_never_replaces",
+        f"{IO}/test_atomic_files.py::test_creating_never_replaces[file]",
         "os.replace(self.temporary, self.place)",
     ),
     _line(
@@ -233,13 +223,6 @@ LINES = (
     ),
     _line(
         5,
-        "a value is held to its schema",
-        "run/artifacts.py",
-        "check_facts(spec.schema, encoded.facts(), what=artifact_id)",
-        f"{RUN}/test_artifact_writes.py::test_a_schema_is_checked_at_the_write",
-    ),
-    _line(
-        5,
         "a new try sets aside what the last one left",
         "run/stages.py",
         "        set_aside(session, name)\n        number",
@@ -260,7 +243,7 @@ LINES = (
         "pickles are refused by their content",
         "io/formats/file.py",
         "    if holds_pickle(stream):\n",
-        f"{IO}/test_format_file.py::test_pickles_are_refused",
+        f"{IO}/test_format_file.py::test_pickles_are_refused[2]",
         "    if False:\n",
     ),
     Line(
@@ -275,7 +258,7 @@ LINES = (
         "yaml is read safely",
         "base/yamltext.py",
         'reader = YAML(typ="safe", pure=True)\n',
-        f"{IO}/test_format_yaml_readers.py::test_what_would_explode_or_run_or_change_is_refused_at_once",
+        f"{IO}/test_format_yaml_readers.py::test_what_would_explode_or_run_or_change_is_refused_at_once[call]",
         "from ruamel.yaml.constructor import Constructor\n"
         '    reader = YAML(typ="safe", pure=True)\n'
         "    reader.Constructor = Constructor\n",
@@ -286,7 +269,7 @@ LINES = (
         "links are refused",
         "io/confine.py",
         "        kind = _kind(place)\n",
-        f"{IO}/test_confined_paths.py::test_links_are_never_followed",
+        f"{IO}/test_confined_paths.py::test_links_are_never_followed[out/new.txt]",
         "        kind = 0\n",
     ),
     _line(
@@ -294,14 +277,14 @@ LINES = (
         "each component is checked",
         "io/confine.py",
         'check(part, what="the part")',
-        f"{IO}/test_confined_paths.py::test_paths_that_might_leave_are_refused",
+        f"{IO}/test_confined_paths.py::test_paths_that_might_leave_are_refused[above]",
     ),
     _line(
         7,
         "a log names no file outside",
         "run/lines.py",
         "if not all(map(is_path, places)):",
-        f"{RUN}/test_run_attacks.py::test_a_log_that_moves_a_file_out_or_in_is_damaged",
+        f"{RUN}/test_run_attacks.py::test_a_log_that_moves_a_file_out_or_in_is_damaged[to]",
         "if False:",
     ),
     _line(
@@ -309,7 +292,7 @@ LINES = (
         "a member of an archive stays inside",
         "io/formats/_npz.py",
         'check_confined(name.removesuffix(".npy"), what="the array name")',
-        f"{IO}/test_format_npz_hostile.py::test_what_lies_is_a_decode_error_and_takes_no_memory",
+        f"{IO}/test_format_npz_hostile.py::test_what_lies_is_a_decode_error_and_takes_no_memory[name that leaves]",
         'name.removesuffix(".npy")',
     ),
     # 8. A failure is loud and harmless
@@ -318,7 +301,7 @@ LINES = (
         "a failed append is taken back",
         "io/journal.py",
         "            self.take_back(error)\n",
-        f"{IO}/test_journal.py::test_an_interrupt_during_an_append_leaves_a_journal_that_goes_on",
+        f"{IO}/test_journal.py::test_an_interrupt_during_an_append_leaves_a_journal_that_goes_on[SystemExit-a part]",
         "            raise error\n",
     ),
     _line(
@@ -340,14 +323,14 @@ LINES = (
         "a failed sync of a file is remembered",
         "io/syncgroup.py",
         "failed.add(place)",
-        f"{IO}/test_sync_groups.py::test_a_file_whose_sync_failed_is_never_synced_again_but_written_anew",
+        f"{IO}/test_sync_groups.py::test_a_file_whose_sync_failed_is_never_synced_again_but_written_anew[1]",
     ),
     _line(
         8,
         "a log whose sync failed is written anew",
         "io/journal.py",
         "                self._write_anew()\n",
-        f"{IO}/test_journal.py::test_after_a_failed_sync_the_log_goes_on_in_a_new_file_of_the_same_lines",
+        f"{IO}/test_journal.py::test_after_a_failed_sync_the_log_goes_on_in_a_new_file_of_the_same_lines[sha256]",
         "                pass\n",
     ),
     # 9. Finished means sealed
@@ -356,7 +339,7 @@ LINES = (
         "threads that write while it ends are refused",
         "run/session.py",
         "self.is_closing = True",
-        f"{RUN}/test_joining.py::test_what_another_thread_writes_while_the_run_is_sealed_is_refused",
+        f"{RUN}/test_joining.py::test_what_another_thread_writes_while_the_run_is_sealed_is_refused[an artifact]",
         "self.is_closing = False",
     ),
     _line(
@@ -420,6 +403,6 @@ LINES = (
         "an artifact is checked when it is read",
         "run/artifacts.py",
         "check_digest(place, data, digests, run=run_dir.name, artifact=record.label)",
-        f"{RUN}/test_artifact_writes.py::test_bytes_are_checked_against_the_log",
+        f"{RUN}/test_artifact_writes.py::test_bytes_of_a_run_without_a_seal_are_checked_as_well",
     ),
 )

@@ -23,7 +23,8 @@ import runbundle
 assert runbundle.__file__ == sys.argv[1], runbundle.__file__
 sys.exit(pytest.main(sys.argv[2:]))
 """
-OPTIONS = ("-q", "-x", "-n0", "-p", "no:cacheprovider", "--tb=short")
+# no plugin, xdist among them, and little else: loading them takes longer than a test
+OPTIONS = ("-q", "-x", "--tb=short", *(f"-pno:{name}" for name in ("cacheprovider", "doctest", "legacypath")))
 # what a failed test ends with that found the library behave otherwise, and did not just break
 BEHAVIOUR = ("assert ", "AssertionError: ", "Failed: DID NOT RAISE ", "runbundle.base.errors.")
 pytestmark = pytest.mark.slow
@@ -31,9 +32,13 @@ pytestmark = pytest.mark.slow
 
 def run_tests(source: Path, tests: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run tests of this repository with the library of another folder."""
-    env = {**os.environ, "COLUMNS": "500", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist"}
+    env = {**os.environ, "COLUMNS": "500", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     env["PYTHONPATH"] = os.pathsep.join([str(source), *filter(None, [env.get("PYTHONPATH")])])
-    for name in [name for name in env if name.startswith(("PYTEST_XDIST_", "PYTEST_CURRENT_", "PYTEST_ADDOPTS"))]:
+    for name in [
+        name
+        for name in env
+        if name.startswith(("PYTEST_XDIST_", "PYTEST_CURRENT_", "PYTEST_ADDOPTS", "PYTEST_PLUGINS"))
+    ]:
         del env[name]
     package = str(source / "runbundle" / "__init__.py")
     command = [sys.executable, "-c", PYTEST, package, *OPTIONS, f"--basetemp={folder}", *tests]
@@ -69,7 +74,8 @@ def test_every_named_test_passes_where_nothing_is_taken_out(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
 def test_a_promise_is_broken_where_its_line_is_taken_out(line: Line, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns(f"{Path(line.path).stem}.*.pyc"))
+    compiled = f"{Path(line.path).stem}.*.pyc"
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns(compiled, "*.pyc.*"))
     take_out(line, tmp_path / "src")
     done = run_tests(tmp_path / "src", line.tests, tmp_path / "tests")
     said = done.stdout + done.stderr

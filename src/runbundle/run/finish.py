@@ -139,7 +139,7 @@ def _end(session: Session, metrics: MetricLog, status: str, error: BaseException
         session.text_log.close()
     for path in others:
         session.remember(f"{session.run_dir}/{path}", is_new=False)
-    session.sync_files()
+    session.sync()
     if session.attempt not in session.state.ends:  # else the disk refused one of the steps below, the last time
         said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
         ending = {"event": "end", "attempt": session.attempt, "status": status, "error": said}

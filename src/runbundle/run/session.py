@@ -333,7 +333,7 @@ class Session:
 
     def flush(self) -> None:
         """``sync``, and say so in the log: what is missing later was not taken by a power cut."""
-        self.sync_files()
+        self.sync()  # the lines before a mark are safe before it stands: damage before one is never a power cut's
         if not self.is_flushed or self.safe_points != self.said_points:
             self.say("flush", attempt=self.attempt, points=self.safe_points)
             self.log.sync()

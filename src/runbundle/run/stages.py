@@ -153,8 +153,8 @@ def _is_whole(place: Path, sizes: set[int]) -> bool:
 
 
 def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str]) -> None:
-    """End a stage: first all it wrote becomes safe, then the commit is said, then that becomes safe."""
-    session.sync_files()
+    """End a stage: first all it wrote and said becomes safe, then the commit is said, then that becomes safe."""
+    session.sync()
     session.say(
         "commit",
         stage=name,

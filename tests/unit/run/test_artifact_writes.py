@@ -373,6 +373,14 @@ def test_bytes_are_checked_against_the_log(tmp_path: Path) -> None:
         rb.open_run(run_dir).read("fact")
 
 
+def test_bytes_of_a_run_without_a_seal_are_checked_as_well(run: rb.RunIO) -> None:
+    run.save("x.json", 1)
+    (run.path / "artifacts" / "x.json").write_text("2\n")
+    for read in (run.read, rb.open_run(run.path).read):
+        with pytest.raises(errors.DigestMismatch, match="runbundle verify"):
+            read("x.json")
+
+
 def test_a_run_that_was_moved_is_whole(tmp_path: Path) -> None:
     run_dir = finished_run(tmp_path)
     digest = rb.open_run(run_dir).root_digest
