@@ -359,7 +359,12 @@ def _sync(path: str | Path, flags: int) -> None:
 
 def sync_fd(fd: int) -> None:
     """Make what an open file holds survive a power cut; on macOS past the drive's own cache."""
-    if _FULL_SYNC is None:
-        os.fsync(fd)
-    else:
-        fcntl.fcntl(fd, _FULL_SYNC)
+    if _FULL_SYNC is not None:
+        try:
+            fcntl.fcntl(fd, _FULL_SYNC)
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY):  # a volume that knows no more than fsync
+                raise
+        else:
+            return
+    os.fsync(fd)

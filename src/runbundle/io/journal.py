@@ -436,6 +436,11 @@ class Journal:
             with os_errors("Closing the log", self.path):
                 os.close(fd)
 
+    def __del__(self) -> None:
+        """A handle that was dropped lets go of its lock."""
+        if getattr(self, "fd", -1) >= 0:
+            os.close(self.fd)
+
     def forget(self) -> None:
         """In a forked child: let go of the parent's journal, whatever state its lock is in."""
         self.lock = threading.Lock()
@@ -521,5 +526,7 @@ def has_writer(path: Path) -> bool:
         except BlockingIOError:
             return True
         finally:
+            with suppress(OSError):  # a child that was forked meanwhile has a copy of it
+                fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
     return False

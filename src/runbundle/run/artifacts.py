@@ -168,7 +168,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
         if session.orphans:
             session.remove_orphans()
-        lines = session.log.seq
+        lines: int | None = None
         written = _put(session, place, encoded, target, replaces)
         fields = {
             "ts_utc": session.now(),
@@ -188,7 +188,9 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         try:
             if replaces is None:
                 session.remember(place, written.sha256)
-            return session.say_artifact(fields, replaces)
+            with session.lock:  # nobody else says anything
+                lines = session.log.seq
+                return session.say_artifact(fields, replaces)
         except BaseException:
             if replaces is None:
                 session.undo(place, lines)
@@ -254,6 +256,9 @@ def _reserved(
     held: set[tuple[str, str | None] | str] = {key, fold(filename)}
     with session.lock:
         earlier = session.state.in_force.get(key)
+        if earlier is not None and not replace:  # its stage may have been set aside since
+            session.refresh()
+            earlier = session.state.in_force.get(key)
         if session.reserved & held or (earlier is not None and not replace):
             raise ArtifactExists(
                 f"{label(*key)} was written before, or is being written",
@@ -309,8 +314,8 @@ def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: 
     wanted = given_name(artifact_id, what="artifact_id")
     found = state.in_force.get((wanted, variant))
     if found is None:
-        near = [record.label for record in state.in_force.values() if record.artifact_id == wanted]
-        known = near or [record.label for record in state.in_force.values()]
+        there = list(state.in_force.values())
+        known = [record.label for record in there if record.artifact_id == wanted] or [record.label for record in there]
         shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "") if known else "none"
         raise ArtifactNotFound(f"The run has no artifact {label(wanted, variant)}", hint=f"It has {shown}", run=run)
     return found

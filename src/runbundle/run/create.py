@@ -117,7 +117,11 @@ def _build(
     log.path = place / log_name(CREATOR)
     session = open_session(place, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
     session.own_digests = digests
-    _settle(session, plan)
+    try:
+        _settle(session, plan)
+    except BaseException:
+        session.close()
+        raise
     return session
 
 
@@ -245,7 +249,7 @@ def _settle(session: Session, plan: Plan) -> None:
     session.folders.update(plan.layout.precreate)
     folders = [place]
     folder = place
-    while folder != store:
+    while folder and folder != store:
         folder = folder.rpartition("/")[0]
         folders.append(folder)
     session.unsynced.remember_all((), [*folders, str(plan.store.parent)])

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError, StageError
+from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError
 from runbundle.base.ids import Digest
 from runbundle.contract.check import check_records
 from runbundle.io.atomic import Staged
 from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, has_writer
 from runbundle.io.jsonbytes import checked_pretty
+from runbundle.run.follow import log_paths
 from runbundle.run.join import run_lock
-from runbundle.run.lines import CREATOR, chain_of, is_log, log_writer
+from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, is_log, log_writer
 from runbundle.run.metrics import METRICS_FILE, MetricLog
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
 from runbundle.run.series import metrics_document
 from runbundle.run.session import Session
+from runbundle.run.stages import is_whole
 from runbundle.run.state import RunState
 
 COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
@@ -43,30 +44,24 @@ def finish(
         StageError: a stage is open. ContractUnmet: the contract is not met.
         CorruptError: a file that the log records is gone or cut. InvalidName: a file's name cannot be sealed.
     """
-    session.require_open()
     with session.blamed():
-        if session.stage is not None:
-            raise StageError(f"The stage {session.stage} is open", hint="End it before the run finishes")
         with session.closing(), run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
             session.remove_orphans()
-            found = sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
-            others = [path for path in found if is_log(path) and log_writer(path) != CREATOR]
-            staying = _wait_for_others(session, others, patience_s) if others else []
-            if status == COMPLETED:
-                error = _fault(session)
-                status = FAILED if error else COMPLETED
-            told = [*others, *(path for path in found if path.startswith("logs/"))]
-            _end(session, metrics, status, error, told)
+            sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
+            staying = _wait_for_others(session, patience_s)
+            fault = _fault(session) if status == COMPLETED else None
+            status = _end(session, metrics, FAILED if fault else status, fault or error, staying)
             root_digest = None if staying else seal(session)
             session.close()
         if staying:
+            who = ", ".join(_who(session, writer) for writer in sorted(staying))
             warnings.warn(
-                f"The run {session.run_id} is {status} and not sealed: {', '.join(staying)} still write into it. "
+                f"The run {session.run_id} is {status} and not sealed: {who} still write into it. "
                 "When they have ended, `runbundle repair` seals it",
                 stacklevel=3,
             )
-        if isinstance(error, RunbundleError) and error.code in (ContractUnmet.code, CorruptError.code):
-            raise error
+        if fault is not None:
+            raise fault
         return root_digest
 
 
@@ -78,22 +73,30 @@ def leave(session: Session) -> None:
         session.close()
 
 
-def _wait_for_others(session: Session, logs: Sequence[str], patience_s: float) -> list[str]:
+def _wait_for_others(session: Session, patience_s: float) -> set[str]:
     """Wait for the writers that joined; returns who stayed. What a dead one left of a line is cut off."""
     deadline = time.monotonic() + patience_s
-    staying = set()
-    for name in logs:
-        path = session.run_dir / name
-        while has_writer(path) and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
-        if has_writer(path):
-            staying.add(log_writer(name))
-        else:
-            Journal.reopen(path, chain_of(name)).close()
-    session.refresh()
-    if not staying:
-        session.unsynced.adopt_foreign()
-    return [_who(session, writer) for writer in sorted(staying)]
+    staying: set[str] = set()
+    seen: set[str] = set()
+    while new := [path for path in _logs_of_others(session) if path.name not in seen]:  # one may be made meanwhile
+        for path in new:
+            while has_writer(path) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+            if has_writer(path):
+                staying.add(log_writer(path.name))
+            else:
+                Journal.reopen(path, chain_of(path.name)).close()
+            seen.add(path.name)
+    if seen:
+        session.refresh()
+        if not staying:
+            session.unsynced.adopt_foreign()
+    return staying
+
+
+def _logs_of_others(session: Session) -> list[Path]:
+    paths = (*log_paths(session.run_dir).values(), *log_paths(session.run_dir, METRICS_STEM).values())
+    return [path for path in paths if log_writer(path.name) != CREATOR]
 
 
 def _who(session: Session, writer: str) -> str:
@@ -104,8 +107,8 @@ def _who(session: Session, writer: str) -> str:
 def _fault(session: Session) -> RunbundleError | None:
     """Why the run cannot be completed, if it cannot."""
     for record in session.state.in_force.values():
-        place = f"{session.run_dir}/{record.filename}"
-        if not os.path.isfile(place) or os.stat(place).st_size not in session.state.sizes(record):  # noqa: PTH113, PTH116 - one a record
+        place = session.run_dir / record.filename
+        if not is_whole(place, session.state.sizes(record)):
             return CorruptError(
                 f"The file of {record.label} is gone or cut since it was written",
                 hint="Something else changes the run folder",
@@ -126,10 +129,12 @@ def _fault(session: Session) -> RunbundleError | None:
     return ContractUnmet(f"The run does not meet its contract: {'; '.join(faults)}", hint="It was sealed as failed")
 
 
-def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None, others: Sequence[str]) -> None:
+def _end(
+    session: Session, metrics: MetricLog, status: str, error: BaseException | None, staying: Collection[str]
+) -> str:
     """All that was written becomes safe, then the end is said, then the manifest follows: each safe before the next.
 
-    ``others`` are files that this writer did not write: the logs of others, and text logs.
+    Returns the status that was said: that of an earlier call, which the disk refused after it.
     """
     if error is not None:
         _keep_traceback(session, error)
@@ -137,16 +142,31 @@ def _end(session: Session, metrics: MetricLog, status: str, error: BaseException
         _put(session, METRICS_FILE, checked_pretty(metrics_document(metrics.columns())))
     if session.text_log is not None:
         session.text_log.close()
-    for path in others:
-        session.remember(f"{session.run_dir}/{path}", is_new=False)
+        session.text_log = None
+    _remember_others(session, staying)
     session.sync()
-    if session.attempt not in session.state.ends:  # else the disk refused one of the steps below, the last time
+    if session.attempt not in session.state.ends:
         said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
-        ending = {"event": "end", "attempt": session.attempt, "status": status, "error": said}
-        session.say("attempt", **ending, points=session.safe_points)
+        session.mark("attempt", event="end", status=status, error=said)
     session.log.sync()
     session.rewrite_manifest()
     session.sync_files()
+    return str(session.state.ends[session.attempt]["status"])
+
+
+def _remember_others(session: Session, staying: Collection[str]) -> None:
+    """What this writer did not write, or not as a file of its own: the logs of others, and text logs."""
+    for path in sealable(session.run_dir):
+        if is_log(path) and log_writer(path) != CREATOR:
+            writer = log_writer(path)
+        elif path.startswith("logs/"):
+            writer = path.removeprefix("logs/run.").removesuffix(".log")
+        else:
+            continue
+        if writer in staying:
+            session.unsynced.remember_foreign(f"{session.run_dir}/{path}", None)
+        else:
+            session.remember(f"{session.run_dir}/{path}", is_new=False)
 
 
 def seal(session: Session) -> Digest:

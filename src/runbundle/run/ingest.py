@@ -175,6 +175,9 @@ def primary_path(session: Session, name: str | None) -> Path:
         ConflictError: another file is the primary input.
     """
     primary = session.state.primary_input
+    if primary is None:
+        session.refresh()
+        primary = session.state.primary_input
     if name is None:
         if primary is None:
             raise InputNotFound("The run has no input", hint="Call ingest() first", run=session.run_id)
@@ -186,8 +189,10 @@ def primary_path(session: Session, name: str | None) -> Path:
     if not place.is_file():
         raise InputNotFound(f"There is no {relative} in the run", hint="Ingest it first", path=place)
     if primary is None:
-        session.require_open()
-        _record(session, relative, None, None, None, None)
+        session.require_creator("A primary input")
+        with session.acting(), session.lock:
+            if session.state.primary_input is None:
+                _record(session, relative, None, None, None, None)
     elif primary["filename"] != relative:
         raise ConflictError(
             f"The primary input is {primary['filename']}; it does not change in a run",

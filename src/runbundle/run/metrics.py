@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from runbundle.base.errors import AlreadyExistsError, InvalidType, InvalidValue, RunbundleError
@@ -139,9 +140,8 @@ class MetricLog:
             numbers = {_name(name): _number(name, value) for name, value in values.items()}
             given = None if step is None else _step(step)
             spelled = {name: spell_number(value) for name, value in numbers.items()}
-            journal, names = self._open(), tuple(numbers)
-            with journal.lock:
-                self._session.require_open()  # the run may be finishing by now
+            names = tuple(numbers)
+            with self._session.acting(), (journal := self._open()).lock:  # looking at a value may have taken long
                 group = self._groups.get(names) or self._new_group(names)
                 number = self._next(group) if given is None else given
                 journal.put_point(self._attempt, number, self._nanoseconds() // 1_000_000, spelled, self._is_power)
@@ -200,17 +200,18 @@ class MetricLog:
         with self._session.blamed():
             self._session.require_creator("The summary")
             spelled = {_name(name): _scalar(name, value)}
-            journal = self._open()
-            stamp = {"ts_utc": self._session.now(), "attempt": self._session.attempt}
-            journal.append({"record": "summary", **stamp, "values": spelled}, sync=self._session.is_power)
-            with journal.lock:
-                self._lines += 1
-                self._columns.summary[name] = read_number(spelled[name])
+            with self._session.acting():
+                journal = self._open()
+                stamp = {"ts_utc": self._session.now(), "attempt": self._session.attempt}
+                journal.append({"record": "summary", **stamp, "values": spelled}, sync=self._session.is_power)
+                with journal.lock:
+                    self._lines += 1
+                    self._columns.summary[name] = read_number(spelled[name])
 
     def summary(self) -> dict[str, Any]:
         """The entries of the summary so far, those of earlier attempts among them."""
         if self._journal is None and self.has_points:
-            self._open()
+            return read_columns(Path(self._place), self._session.writer, limit=0).summary
         return dict(self._columns.summary)
 
     def _open(self) -> PointJournal:

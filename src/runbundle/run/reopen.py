@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
 from runbundle.run.create import attempt_start, open_session
 from runbundle.run.finish import COMPLETED
-from runbundle.run.follow import load_state, log_paths
+from runbundle.run.follow import follow, log_paths
+from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
 from runbundle.run.manifest import MANIFEST, RUNNING, read_manifest
 from runbundle.run.metrics import METRICS_FILE
@@ -36,6 +38,7 @@ from runbundle.run.settings import (
 from runbundle.run.stages import set_aside
 from runbundle.run.state import RunState
 
+_PATIENCE_S = 1.0
 _LEVELS_ABOVE = 4  # the project, runs/, the store, and the folder that holds the store
 _FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
@@ -52,7 +55,9 @@ def reopen(
 ) -> Session:
     """Begin another attempt; see ``Project.resume``."""
     try:
-        return _reopen(run_dir, config, contract, clock, durability, code, allow_changed=allow_changed)
+        read_manifest(run_dir)  # says if this is no run
+        with run_lock(run_dir, fcntl.LOCK_EX, patience_s=_PATIENCE_S):  # nobody joins before the attempt has begun
+            return _reopen(run_dir, config, contract, clock, durability, code, allow_changed=allow_changed)
     except RunbundleError as error:
         error.run = error.run or run_dir.name
         raise
@@ -71,7 +76,7 @@ def _reopen(
     read_manifest(run_dir)
     log = take_over(run_dir)
     try:
-        state = load_state(run_dir)
+        followed, state = follow(run_dir)
         _require_begun(state, log.path)
         for name, data in settings_to_put_back(run_dir, state.starts[state.attempt]).items():
             if name in state.announced:  # a resume was killed while it replaced them
@@ -79,6 +84,7 @@ def _reopen(
         kept = read_contract(run_dir)
         stored = read_config(run_dir)
         session = open_session(run_dir, log, state, kept, stored, clock=clock, durability=durability)
+        followed.own, session.others = CREATOR, followed
         _refuse_completed(session)
         if not allow_changed:
             _refuse_changes(session, config, contract, code)

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from runbundle.base.clock import SystemClock
-from runbundle.base.errors import ContractError, RunSealed
+from runbundle.base.errors import ContractError, DigestMismatch, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import ArtifactSpec, Outcome
@@ -259,9 +259,16 @@ class RunIO:
             ArtifactNotFound: it was not written. DigestMismatch: its bytes changed since.
         """
         with self._session.blamed(str(artifact_id)):
-            self._session.refresh()
-            record = artifacts.find_record(self._session.state, artifact_id, variant, run=self.run_id)
-            return artifacts.read_artifact(self.path, self._session.state, record)
+            known = None
+            while True:
+                self._session.refresh()
+                record = artifacts.find_record(self._session.state, artifact_id, variant, run=self.run_id)
+                try:
+                    return artifacts.read_artifact(self.path, self._session.state, record)
+                except DigestMismatch:
+                    if record == known:  # else another thread or process has replaced it meanwhile
+                        raise
+                    known = record
 
     # -- metrics and text --------------------------------------------------------------------------
 
@@ -286,22 +293,22 @@ class RunIO:
         Once the run is finished it writes to stderr, as a logger does that has no place of its own.
         """
         session = self._session
-        if self._logger is None or (session.text_log is None and not self.is_finished):
-            self._logger = logging.Logger(self.run_id, logging.DEBUG)  # noqa: LOG001 - no other code gets it
-            try:
-                with session.acting(), session.blamed():
-                    session.text_log = log = TextLog.open(session)
-            except RunSealed:  # in a forked child, after the end: what has no place of its own goes to stderr
-                if not session.is_forked:
-                    raise
-            else:
-                self._logger.addHandler(log)
+        with session.lock:
+            if self._logger is None or (session.text_log is None and not self.is_finished):
+                self._logger = logging.Logger(self.run_id, logging.DEBUG)  # noqa: LOG001 - no other code gets it
+                try:
+                    with session.acting(), session.blamed():
+                        session.text_log = log = TextLog.open(session)
+                except RunSealed:  # in a forked child, after the end: what has no place of its own goes to stderr
+                    if not session.is_forked:
+                        raise
+                else:
+                    self._logger.addHandler(log)
         return self._logger
 
     def flush(self) -> None:
         """When this returns, a power cut loses nothing that was written or logged before."""
-        self._session.require_open()
-        with self._session.blamed():
+        with self._session.acting(), self._session.blamed():
             self._session.flush()
 
     # -- stages and the end ------------------------------------------------------------------------

@@ -20,12 +20,12 @@ from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSea
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
 from runbundle.contract.record import ArtifactRecord, Pointer
-from runbundle.io.atomic import Staged, Written, make_folder, move
+from runbundle.io.atomic import Staged, Written, make_folder, move, sync_file
 from runbundle.io.confine import is_link
 from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_line, checked_pretty
 from runbundle.io.syncgroup import SyncGroup
-from runbundle.run.follow import Followed
+from runbundle.run.follow import Followed, follow
 from runbundle.run.lines import CREATOR
 from runbundle.run.manifest import MANIFEST, project_manifest
 from runbundle.run.state import RunState
@@ -151,6 +151,8 @@ class Session:
         """The end of the run: no thread begins to write any more, and those that have are waited for."""
         with self.lock:
             self.require_open()
+            if self.stage is not None:
+                raise StageError(f"The stage {self.stage} is open", hint="End it before the run finishes")
             self.is_closing = True
         try:
             while self.acts:
@@ -218,24 +220,27 @@ class Session:
     def refresh(self) -> None:
         """Take in what other writers said since; what they wrote becomes safe with the next group."""
         with self.lock:
+            if self.is_forked:  # the state is as old as the fork, and the parent's lines were never followed
+                self.others, self.state = follow(self.run_dir)
+                return
             before = len(self.state.records)
-            if self.others.advance(self.state):
+            if self.others.advance(self.state) and self.is_creator:
                 for pointer in itertools.islice(self.state.records, before, None):
                     record = self.state.records[pointer]
                     self.unsynced.remember_foreign(f"{self.run_dir}/{record.filename}", record.sha256)
                 for scan in self.others.scans.values():
                     self.unsynced.remember_foreign(str(scan.path), None)
 
-    def undo(self, place: str | Path, lines: int) -> None:
+    def undo(self, place: str | Path, lines: int | None) -> None:
         """Remove a file that was just created, unless the log has grown: the name is free again.
 
         An error of the log leaves nothing of a record; Ctrl-C may also come when the record is there already.
 
         Args:
             place: the file.
-            lines: how long the log was when the file was created.
+            lines: how long the log was when the record was to be said; None if it did not come to that.
         """
-        if self.log.seq == lines:
+        if lines is None or self.log.seq == lines:
             self.orphans.add(str(place))
             self.remove_orphans()
 
@@ -269,15 +274,21 @@ class Session:
         """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
         was_safe = self.is_power or self.unsynced.is_safe(staged.place)
         written = staged.seal(sync=was_safe)
+        if not was_safe:
+            with self.lock:  # no mark is said meanwhile
+                if not self.unsynced.is_safe(staged.place):
+                    if announce is not None:
+                        announce(written)
+                    staged.replace()
+                    self.unsynced.remember(staged.place, written.sha256)
+                    return written
+            sync_file(staged.temporary)  # a group was synced since
         if announce is not None:
             announce(written)
-            if was_safe:
-                self.log.sync()
+            self.log.sync()
         staged.replace()
-        if was_safe:  # the record that follows takes the old one out of force: the new one must have the name by then
-            self.unsynced.sync_folder(staged.folder)
-        else:
-            self.unsynced.remember(staged.place, written.sha256)
+        # the record that follows takes the old one out of force: the new one must have the name by then
+        self.unsynced.sync_folder(staged.folder)
         return written
 
     def folder(self, relative: str) -> None:
@@ -333,15 +344,29 @@ class Session:
 
     def flush(self) -> None:
         """``sync``, and say so in the log: what is missing later was not taken by a power cut."""
-        self.sync()  # the lines before a mark are safe before it stands: damage before one is never a power cut's
-        if not self.is_flushed or self.safe_points != self.said_points:
-            self.say("flush", attempt=self.attempt, points=self.safe_points)
-            self.log.sync()
-            self.has_flushed()
+        self.sync()
+        with self.lock:
+            is_said = self.is_flushed and self.safe_points == self.said_points
+        if not is_said:
+            self.mark("flush")
+        self.log.sync()
 
-    def has_flushed(self) -> None:
-        """The log says that all is safe."""
-        self.is_flushed, self.said_points = True, self.safe_points
+    def mark(self, record: str, /, **fields: Any) -> None:
+        """Say that all said before is safe; call ``sync`` first, so that little is left to sync here.
+
+        The lines before a mark are safe before it stands: so damage before one is never a power cut's.
+        """
+        with self.lock:  # nobody says anything meanwhile
+            self.unsynced.sync()
+            self.log.sync()
+            points = self.safe_points
+            self.say(record, attempt=self.attempt, points=points, **fields)
+            self.is_flushed, self.said_points = True, points
+        try:
+            self.log.sync()
+        except BaseException:
+            self.is_flushed = False
+            raise
 
     def close(self) -> None:
         """Let go of the logs and their locks."""
@@ -355,6 +380,7 @@ class Session:
     def forget(self) -> None:
         """In a forked child: what the parent holds is the parent's."""
         self.is_forked = True
+        self.orphans = set()
         self.lock = threading.RLock()
         self.unsynced = SyncGroup()
         self.reserved, self.acts, self.is_closing = set(), 0, False

@@ -11,6 +11,7 @@ from runbundle.base.errors import ContractUnmet, StageError
 from runbundle.base.ids import check_identifier
 from runbundle.contract.check import missing_of_stage
 from runbundle.contract.spec import Outcome
+from runbundle.io.atomic import os_errors
 from runbundle.run.given import given_name
 from runbundle.run.provenance import plain_text
 from runbundle.run.session import Session
@@ -53,24 +54,26 @@ class Stage:
             return
         try:
             if error is not None:
-                self.outcome = Outcome.FAILED
-                _commit(session, self.name, Outcome.FAILED, [f"{type(error).__name__}: {error}"])
+                self._commit(Outcome.FAILED, f"{type(error).__name__}: {error}")
                 return
-            self.outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
-            missing = _missing(session, self.name, self.outcome)
+            outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
+            missing = _missing(session, self.name, outcome)
             if missing:
-                self.outcome = Outcome.FAILED
                 reason = f"The stage {self.name} ended without {', '.join(missing)}"
-                _commit(session, self.name, Outcome.FAILED, [reason])
+                self._commit(Outcome.FAILED, reason)
                 raise ContractUnmet(
                     reason,
                     hint="Write what its contract requires, or decline",
                     run=session.run_id,
                     artifact=missing[0],
                 )
-            _commit(session, self.name, self.outcome, self._reasons or ())
+            self._commit(outcome, *(self._reasons or ()))
         finally:
             session.stage = None
+
+    def _commit(self, outcome: Outcome, *reasons: str) -> None:
+        _commit(self._session, self.name, outcome, reasons)
+        self.outcome = outcome
 
 
 def begin(session: Session, name: str) -> None:
@@ -90,6 +93,7 @@ def begin(session: Session, name: str) -> None:
             raise StageError(f"The stage {session.stage} is open", hint=f"End it before {name} begins")
         if session.state.is_passed(name):
             raise StageError(f"The stage {name} has committed", hint=f'Ask first: if run.needs("{name}"): ...')
+        session.refresh()
         set_aside(session, name)
         number = session.state.tries.get(name, 0) + 1
         session.say("stage", stage=name, event="start", attempt=session.attempt, **{"try": number})
@@ -136,33 +140,31 @@ def finish_moves(session: Session) -> None:
 def _missing(session: Session, name: str, outcome: Outcome) -> list[str]:
     """The ids that a stage owes and that are not there whole."""
     session.refresh()
-    records = [record for record in session.state.in_force.values() if record.stage == name]
+    records = [record for record in list(session.state.in_force.values()) if record.stage == name]
     sizes = session.state.sizes
-    whole = [record for record in records if _is_whole(session.run_dir / record.filename, sizes(record))]
+    whole = [record for record in records if is_whole(session.run_dir / record.filename, sizes(record))]
     gone = [record.artifact_id for record in records if record not in whole]
     if session.contract is None:
         return gone
     return gone + [spec.artifact_id for spec in missing_of_stage(session.contract, name, outcome, whole)]
 
 
-def _is_whole(place: Path, sizes: set[int]) -> bool:
-    try:
-        return place.stat().st_size in sizes
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+def is_whole(place: Path, sizes: set[int]) -> bool:
+    """Whether a file is there, and of one of these lengths."""
+    with os_errors("Looking at the file", place):
+        try:
+            return place.stat().st_size in sizes
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str]) -> None:
     """End a stage: first all it wrote and said becomes safe, then the commit is said, then that becomes safe."""
     session.sync()
-    session.say(
+    session.mark(
         "commit",
         stage=name,
         outcome=outcome.value,
         reasons=[plain_text(reason) for reason in reasons],
-        attempt=session.attempt,
-        points=session.safe_points,
         **{"try": session.state.tries[name]},
     )
-    session.log.sync()
-    session.has_flushed()

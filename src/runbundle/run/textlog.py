@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 
-from runbundle.io.atomic import os_errors
+from runbundle.io.atomic import os_errors, write_all
 from runbundle.io.confine import inside
 from runbundle.run.session import Session
 
 TEXT_FOLDER = "logs"
 
 
-class TextLog(logging.FileHandler):
-    """Appends lines to a run's text log until it is closed; what comes later goes to stderr, never into the run."""
+class TextLog(logging.Handler):
+    """Appends lines to a run's text log until it is closed; what comes later goes to stderr, never into the run.
+
+    Nothing is buffered: so a forked child has nothing of the parent's to write, and no lock of its stream to wait for.
+    """
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
 
     @classmethod
     def open(cls, session: Session) -> TextLog:
-        """The text log of a run.
+        """The text log of a writer.
 
         Raises:
             InvalidName: a link leads out of the run. UnavailableError: the file cannot be opened.
@@ -26,22 +34,35 @@ class TextLog(logging.FileHandler):
         place = inside(session.run_dir, name)
         session.folder(TEXT_FOLDER)
         with os_errors("Opening the text log", place):
-            log = cls(place, encoding="utf-8", errors="backslashreplace")
+            log = cls(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666))
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S+00:00")
         formatter.converter = time.gmtime
         log.setFormatter(formatter)
         return log
 
+    def close(self) -> None:
+        """What comes later goes to stderr; again does nothing."""
+        self.acquire()
+        try:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                with os_errors("Closing the text log", f"{TEXT_FOLDER}/"):
+                    os.close(fd)
+        finally:
+            self.release()
+        super().close()
+
     def forget(self) -> None:
         """In a forked child: the file is the parent's; what comes through this handler goes to stderr."""
         self.createLock()  # another thread of the parent may have held it
-        stream, self.stream = self.stream, None
-        if stream is not None:
-            stream.close()  # each line was flushed when it was written
+        self.close()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; a closed handler of the standard library would open its file again."""
-        if self.stream is not None:
-            super().emit(record)
+        """Write one line; what cannot be written is told as the standard library's handlers tell it."""
+        if self._fd >= 0:
+            try:
+                write_all(self._fd, f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
+            except Exception:  # noqa: BLE001 - what a message or its arguments raise is not the caller's to handle
+                self.handleError(record)
         elif logging.lastResort is not None:
             logging.lastResort.handle(record)
