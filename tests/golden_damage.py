@@ -20,13 +20,13 @@ import golden_maker
 VERSION_1 = Path(__file__).parent / "golden" / "v1"
 GOLDEN, HALFWAY = VERSION_1 / golden_demo.DEMO, VERSION_1 / golden_maker.HALFWAY
 JOINED, INTERRUPTED = VERSION_1 / golden_maker.JOINED, VERSION_1 / golden_maker.INTERRUPTED
-ROOT_DIGEST = "23b2bb00bfdd0ae91a0dd6e4c8d80e30f10bfa1c297103e869f807455d9c6c87"
+ROOT_DIGEST = "510f2bfa27cd4220be6b63937857692a7808e431c8418d6053abfa16378c721e"
 # SHA-256 of what `sha256sum` prints of all files, sorted by path: golden runs are never changed once a version is out
 FROZEN = {
-    GOLDEN: "61c0da8bb49fd5b5aaac85bc0961722500dbda1612879ee3765498dc50106c9b",
-    JOINED: "c67ae3279296ab938b33a13f7f50d940d1dfd383459ca412a0e20b5a2d8ba942",
-    HALFWAY: "40c64099d8eaddfe5474dad850eff78c2d193c463b17d4dd82d5df664b28265e",
-    INTERRUPTED: "bc6411231b4905cf2a2145889cefcb9657cf9d71d921fb683b0dbbc2d46bbb68",
+    GOLDEN: "afc5082e408034cd0a0241963661e3e76bacf31c552e8f64d622e642b8413f2b",
+    JOINED: "b7c2df17160c981029ab5780dad6144b5e6df9a625ae4bb271b7b32b2a1f7cb5",
+    HALFWAY: "6170136b50d2146bd84f8b29cd7976c048dfc23037ac3c34dbe071e29e696c57",
+    INTERRUPTED: "9ad4dfda6193dd23312b9f31d8c945a06586a2f14a2d5cb42baef369dea1019b",
 }
 LOG, POINTS, HELPER = "artifacts.jsonl", "metrics.jsonl", "artifacts.helper.jsonl"
 NOTES = "input/notes.txt"
@@ -127,14 +127,14 @@ def edit_line(name: str, number: int, old: bytes, new: bytes) -> Damage:
 
 
 def respell(name: str, number: int, spelling: bytes) -> Damage:
-    """A line is written otherwise, ``%s`` being what stands before its crc32, and ``%d`` that number."""
+    """A line is written otherwise: ``%s`` is what stood before its crc32 (``%r``: without the brace), ``%d`` that."""
 
     def damage(run: Path) -> None:
         lines = (run / name).read_bytes().splitlines(keepends=True)
         head, crc = lines[number].removesuffix(b"}\n").rsplit(b',"crc32":', 1)
-        now = spelling.replace(b"%s", head).replace(b"%d", crc).replace(b"%r", head.removeprefix(b"{")) + b"\n"
+        now = spelling.replace(b"%d", crc).replace(b"%r", head.removeprefix(b"{")).replace(b"%s", head)
         assert isinstance(json.loads(now), dict)  # it is JSON still
-        lines[number] = now
+        lines[number] = now + b"\n"
         (run / name).write_bytes(b"".join(lines))
 
     return damage
@@ -225,7 +225,57 @@ def set_commit(stage: str, **fields: object) -> Damage:
     return lambda run: rewrite(run, change)
 
 
+def crc_anew(damage: Damage, name: str) -> Damage:
+    """Do damage, and write each crc32 of a log anew, but no prev_sha256."""
+
+    def done(run: Path) -> None:
+        damage(run)
+        lines, crc = [], 0
+        for line in (run / name).read_bytes().splitlines():
+            head = line.rpartition(b',"crc32":')[0]
+            crc = zlib.crc32(head, crc)
+            lines.append(head + b',"crc32":%d}\n' % crc)
+        (run / name).write_bytes(b"".join(lines))
+
+    return done
+
+
+CRC_SPELT = {  # I10: it stands last, as plain digits
+    "missing": b"%s}",
+    "first": b'{"crc32":%d,%r}',
+    "not last": b'%s,"crc32":%d,"later":1}',
+    "twice": b'%s,"crc32":%d,"crc32":%d}',
+    "of another name": b'%s,"prev_crc32":%d}',
+    "a text": b'%s,"crc32":"%d"}',
+    "a float": b'%s,"crc32":%d.0}',
+    "after a space": b'%s,"crc32": %d}',
+    "before a space": b'%s,"crc32":%d }',
+    "before a return": b'%s,"crc32":%d}\r',
+    "zero": b'%s,"crc32":0}',
+    "negative": b'%s,"crc32":-%d}',
+}
+
+
+def edits(log: str, points: str, last: tuple[bytes, bytes], last_point: tuple[bytes, bytes]) -> list[Any]:
+    """What ``crc32`` finds, be the run sealed or not."""
+    return [
+        pytest.param(edit_line(log, -1, *last), [("log_damaged", log)], id="last-line-edited"),
+        pytest.param(edit_line(points, -1, *last_point), [("log_damaged", points)], id="last-point-edited"),
+        *[
+            pytest.param(respell(name, at, spelling), [("log_damaged", name)], id=f"crc32 {how} {at} {name}")
+            for how, spelling in CRC_SPELT.items()
+            for name, at in ((log, -1), (points, -1), (points, 1))
+        ],
+    ]
+
+
+ENDED, TOLD = (b'"completed"', b'"complated"'), (b"0.75", b"0.76")
 SEALED = [
+    *edits(LOG, POINTS, ENDED, TOLD),
+    pytest.param(edit_line(HELPER, -1, b'"points":0', b'"points":1'), [("log_damaged", HELPER)], id="last-of-helper"),
+    pytest.param(crc_anew(edit(LOG, b"probe", b"Probe"), LOG), [("log_damaged", LOG)], id="crc32-anew"),
+    pytest.param(crc_anew(edit_line(LOG, -1, *ENDED), LOG), [("log_edited", LOG)], id="last-line-anew"),
+    pytest.param(crc_anew(edit_line(POINTS, -1, *TOLD), POINTS), [("log_edited", POINTS)], id="last-point-anew"),
     pytest.param(edit(HEIGHTS, b"0.75", b"0.76"), [("changed", HEIGHTS)], id="edited"),
     pytest.param(edit("config.yaml", b"0.25", b"0.35"), [("changed", "config.yaml")], id="config"),
     pytest.param(edit("logs/run.log", b"gone", b"here"), [("changed", "logs/run.log")], id="text-log"),
@@ -280,6 +330,10 @@ SEALED = [
 ]
 
 UNSEALED = [
+    *edits(LOG, POINTS, ENDED, TOLD),
+    pytest.param(edit_line(HELPER, -1, b'"points":0', b'"points":1'), [("log_damaged", HELPER)], id="last-of-helper"),
+    pytest.param(crc_anew(edit(LOG, b"probe", b"Probe"), LOG), [("log_damaged", LOG)], id="crc32-anew"),
+    pytest.param(crc_anew(edit_line(POINTS, -1, *TOLD), POINTS), [], id="no-seal-no-chain-missed"),
     pytest.param(write("logs/more.log", b"x"), [], id="text-log"),
     pytest.param(write("artifacts/more.txt", b"x"), [("stray", "artifacts/more.txt")], id="stray"),
     pytest.param(edit(HEIGHTS, b"0.75", b"0.76"), [("changed", HEIGHTS)], id="edited"),
@@ -328,7 +382,13 @@ UNSEALED = [
 DEAD, DEAD_POINTS, HELPING_POINTS = "artifacts.z9y8x7w6.jsonl", "metrics.z9y8x7w6.jsonl", "metrics.a1b2c3d4.jsonl"
 STATE, SHARD, LOGBOOK = "artifacts/data/state.json", "artifacts/data/shard_1.json", "artifacts/log/målt bok.txt"
 
+LAST_POINTS = [
+    pytest.param(edit_line(HELPING_POINTS, -1, b"99.0", b"99.5"), [("log_damaged", HELPING_POINTS)], id="last-point"),
+    pytest.param(edit_line(DEAD_POINTS, -1, b"77.0", b"77.5"), [("log_damaged", DEAD_POINTS)], id="only-point"),
+    pytest.param(edit_line(DEAD_POINTS, 0, b"bench-2", b"bench-3"), [("log_damaged", DEAD_POINTS)], id="its-header"),
+]
 JOINED_SEALED = [
+    *LAST_POINTS,
     pytest.param(append(DEAD, b'{"artifact_id":'), [("log_damaged", DEAD)], id="torn-tail"),
     pytest.param(append(DEAD_POINTS, b'{"attempt":1'), [("log_damaged", DEAD_POINTS)], id="torn-point"),
     # what the creator replaced is not said any more, and what that replaced is in force again
@@ -348,6 +408,13 @@ JOINED_SEALED = [
 ]
 
 JOINED_UNSEALED = [
+    *LAST_POINTS,
+    # as where it is cut off: what the creator replaced is not said any more, and what that replaced is in force again
+    pytest.param(
+        edit_line(DEAD, -1, b'"bytes":7', b'"bytes":8'),
+        [("changed", LOGBOOK), ("log_damaged", LOG), ("log_damaged", DEAD)],
+        id="last-line-of-the-dead",
+    ),
     pytest.param(append(DEAD, b'{"artifact_id":'), [], id="torn-tail"),
     pytest.param(append(DEAD_POINTS, b'{"attempt":1'), [], id="torn-point"),
     pytest.param(append(DEAD, b"\0\0\0\0"), [], id="torn-to-zeros"),
@@ -361,7 +428,12 @@ JOINED_UNSEALED = [
 ]
 
 BESIDE = "quality/prøve 7__remark__{}.txt"
+READING_GONE = ("missing", "quality/prøve 7__reading.json")  # that it was set aside is in the line not read
 INTERRUPTED_DAMAGE = [
+    pytest.param(edit_line(POINTS, -2, b"0.25", b"0.26"), [("log_damaged", POINTS)], id="point-before-a-torn-tail"),
+    pytest.param(
+        edit_line(LOG, -1, b"quality", b"Quality"), [("log_damaged", LOG), READING_GONE], id="last-line-edited"
+    ),
     pytest.param(write(BESIDE.format("k3"), b"before\n"), [], id="not-yet-replaced"),
     pytest.param(write(BESIDE.format("b8"), b"after, and longer\n"), [], id="replaced"),
     pytest.param(cut(BESIDE.format("b8"), 1), [("changed", BESIDE.format("b8"))], id="neither"),
@@ -385,6 +457,7 @@ INTERRUPTED_DAMAGE = [
 
 FORMER, NEXT = "provenance/1.config.yaml", ".tmp-5e4d3c2b1a09-1"
 HALFWAY_DAMAGE = [
+    *edits(LOG, POINTS, (b'"bytes":61', b'"bytes":62'), (b"2.5", b"2.6")),
     pytest.param(copy(FORMER, "config.yaml"), [], id="neither-replaced"),
     pytest.param(edit("config_resolved.yaml", b"0.5", b"0.75"), [], id="both-replaced"),
     pytest.param(edit("config.yaml", b"0.75", b"0.76"), [("changed", "config.yaml")], id="neither-digest"),

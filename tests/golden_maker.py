@@ -78,7 +78,7 @@ class Writer:
         name = f".{writer}.jsonl" if writer else ".jsonl"
         self.log, self.points = f"artifacts{name}", f"metrics{name}"
         # of each log: the next seq, and the crc32 and the digest of the line before it
-        self.next: dict[str, tuple[int, int, str]] = {name: (0, 0, "0" * 64) for name in (self.log, self.points)}
+        self.next: dict[str, tuple[int, int, str]] = dict.fromkeys((self.log, self.points), (0, 0, "0" * 64))
         self.header = {"format": "runbundle-log", "format_version": 1, "writer": writer, "host": host(pid)}
         joined: Json = {"attempt": attempt, "durability": durability} if writer else {}
         self.say("header", **self.header, **joined, **header)

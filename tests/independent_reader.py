@@ -209,20 +209,18 @@ def read_log(name: str, data: bytes) -> Log:
     writer = (match[2] if match else None) or ""
     *lines, tail = data.split(b"\n")
     records: list[Json] = []
-    crc, before = 0, None
+    crc, link = 0, None if name.startswith("metrics") else "0" * 64
     for number, line in enumerate(lines, start=1):
         try:
             crc = _crc_of(line, crc)
             record = parse_object(line)
-            _check_line(record, number - 1)
-            if name.startswith("artifacts") and record["prev_sha256"] != (sha256(before) if before else "0" * 64):
-                raise ValueError("the line before was another (I10)")
+            _check_line(record, number - 1, link)
             if number == 1:
                 _check_header(record, name, writer)
         except (ValueError, KeyError, TypeError):
             return Log(name, writer, records, b"", number)  # I11: nothing is read past damage
         records.append(record)
-        before = line + b"\n"
+        link = link and sha256(line + b"\n")
     return Log(name, writer, records, tail, None)  # I11: bytes after the last newline are no line
 
 
@@ -234,9 +232,10 @@ def _crc_of(line: bytes, before: int) -> int:
     return int(match[2])
 
 
-def _check_line(record: Json, seq: int) -> None:
-    if type(record.get("seq")) is not int or record["seq"] != seq:
-        raise ValueError("seq is not what is due (I10)")
+def _check_line(record: Json, seq: int, link: str | None) -> None:
+    """Whether a line has its number, follows from the line before (points do so by crc32 alone), and lacks nothing."""
+    if type(record.get("seq")) is not int or record["seq"] != seq or (link and record["prev_sha256"] != link):
+        raise ValueError("the chain is broken (I10)")
     kind = record["record"]
     fields = FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, "")
     stamp = "ts_ms" if kind == "point" else "ts_utc"

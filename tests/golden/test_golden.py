@@ -123,8 +123,10 @@ def test_json_is_spelt_as_i5_says() -> None:
 def test_lines_are_spelt_as_i6_says() -> None:
     for place in VERSION_1.rglob("*.jsonl"):
         *lines, _ = place.read_bytes().split(b"\n")
+        crc = 0
         for line in lines:
-            assert line + b"\n" == spell(reader.parse_object(line))
+            spelt, crc = spell(reader.parse_object(line), crc)
+            assert line + b"\n" == spelt
 
 
 def test_manifest_and_configuration() -> None:
@@ -299,6 +301,17 @@ def test_plain_json_and_hashlib_read_it() -> None:
         assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == digest
 
 
+def test_any_bit_of_any_line_is_watched_over() -> None:
+    """Of an unsealed run as well, and of the last line: its own crc32 tells."""
+    for path in (GOLDEN / LOG, JOINED / "metrics.a1b2c3d4.jsonl", HALFWAY / POINTS):
+        data = path.read_bytes()
+        whole = data.count(b"\n")
+        for at in range(data.rindex(b"\n", 0, -1) + 1, len(data) - 1):
+            for bit in range(8):
+                changed = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+                assert reader.read_log(path.name, changed).damaged_line == whole
+
+
 # --- damage ---------------------------------------------------------------------------------------------
 
 
@@ -455,7 +468,7 @@ def test_a_quarantine_takes_records_out_of_force(joined: Path) -> None:
     lines = (joined / LOG).read_bytes().splitlines(keepends=True)
     record = {"record": "quarantine", "attempt": 2, "moved": moved, "reason": "a power cut", "seq": len(lines)}
     record |= {"ts_utc": held["ts_utc"], "prev_sha256": hashlib.sha256(lines[-1]).hexdigest()}
-    (joined / LOG).write_bytes(b"".join([*lines, spell(record)]))
+    (joined / LOG).write_bytes(b"".join([*lines, spell(record, json.loads(lines[-1])["crc32"])[0]]))
     (joined / to).parent.mkdir(parents=True)
     (joined / LOGBOOK).rename(joined / to)
     assert reader.verify(joined) == []

@@ -1,4 +1,4 @@
-"""Append-only JSON Lines, each line chained to the one before by its digest (docs/format.md, section 3).
+"""Append-only JSON Lines: each line checks itself and hangs on the one before (docs/format.md, section 3).
 
 A journal has one writer process, which holds an exclusive lock on it for its life; a forked child lets go
 of it. Any thread of the writer may append. Reading needs no lock and sees every line that was acknowledged.

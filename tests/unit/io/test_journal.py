@@ -29,6 +29,7 @@ from runbundle.io.journal import (
     SHA256,
     Chain,
     Journal,
+    Link,
     Scan,
     cut_journal,
     has_writer,
@@ -69,12 +70,14 @@ def data(journal: Journal, path: Path) -> bytes:
 # --- what is written -----------------------------------------------------------------------------------------
 
 
-def test_lines_are_strict_json_and_each_holds_the_digest_of_the_one_before(data: bytes) -> None:
+def test_lines_are_strict_json_and_each_holds_the_digest_of_the_one_before_and_its_own_crc32(data: bytes) -> None:
     lines = data.splitlines(keepends=True)
-    link = FIRST_LINK
+    crc, link = 0, "0" * 64
     for seq, (raw, record) in enumerate(zip(lines, RECORDS, strict=True)):
         told = {**record, "seq": seq, "prev_sha256": link}
-        assert raw.decode() == json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+        head = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)[:-1].encode()
+        crc = zlib.crc32(head, crc)
+        assert raw == head + f',"crc32":{crc}}}\n'.encode()
         link = hashlib.sha256(raw).hexdigest()
 
 
@@ -83,10 +86,12 @@ def test_what_was_appended_is_read_at_once(journal: Journal, path: Path) -> None
         assert journal.append(record) == seq
         content = read_intact(path)
         assert len(content.records) == seq + 1
-        assert content.records[-1] == {**record, "seq": seq, "prev_sha256": content.records[-1]["prev_sha256"]}
+        chain = {field: content.records[-1][field] for field in ("prev_sha256", "crc32")}
+        assert content.records[-1] == {**record, "seq": seq, **chain}
     assert content.good_bytes == path.stat().st_size
     assert (content.torn_bytes, content.damage) == (0, None)
-    assert content.last_link == hashlib.sha256(path.read_bytes().splitlines(keepends=True)[-1]).hexdigest()
+    last = path.read_bytes().splitlines(keepends=True)[-1]
+    assert content.last_link == Link(json.loads(last)["crc32"], hashlib.sha256(last).hexdigest())
 
 
 def test_a_journal_is_created_once(data: bytes, path: Path) -> None:
@@ -109,7 +114,7 @@ def test_an_empty_journal_goes_on_at_zero(path: Path) -> None:
     again = Journal.reopen(path)
     assert again.append({"record": "note"}) == 0
     again.close()
-    assert read_intact(path).records[0]["prev_sha256"] == FIRST_LINK
+    assert read_intact(path).records[0]["prev_sha256"] == FIRST_LINK.sha256 == "0" * 64
 
 
 @pytest.mark.parametrize(
@@ -156,25 +161,58 @@ def test_a_tail_torn_at_any_byte_is_cut_and_nothing_before_it(data: bytes, path:
         assert len(read_intact(path).records) == whole + 1
 
 
-def test_a_flipped_bit_before_the_last_line_is_found_and_its_line_named(data: bytes, path: Path) -> None:
+@pytest.mark.parametrize("chain", [SHA256, CRC32], ids=["sha256", "crc32"])
+def test_a_flipped_bit_is_found_and_its_line_named_be_it_the_last(path: Path, chain: Chain) -> None:
+    journal = Journal.create(path, chain)
+    for record in RECORDS:
+        journal.append(record)
+    journal.close()
+    data = path.read_bytes()
     lines = data.splitlines(keepends=True)
     starts = [0, len(lines[0]), len(lines[0]) + len(lines[1])]
-    for place in range(starts[2]):
+    for place in range(len(data) - 1):  # without its newline the last line would be torn, not damaged
         damaged = bytearray(data)
         damaged[place] ^= 1
         path.write_bytes(damaged)
-        content = read_journal(path)
-        line = 1 if place < starts[1] else 2
+        content = read_journal(path, chain)
+        line = sum(start <= place for start in starts)
         assert content.damage is not None
-        assert content.damage.line in (line, line + 1)  # a line that still reads is betrayed by the next
-        assert content.damage.offset == content.good_bytes == starts[content.damage.line - 1]
-        assert len(content.records) == content.damage.line - 1
+        assert content.damage.line == line
+        assert content.damage.offset == content.good_bytes == starts[line - 1]
+        assert len(content.records) == line - 1
         assert content.torn_bytes == 0
 
 
+def _closed(record: dict[str, Any], before: bytes) -> bytes:
+    """A line that follows from another as its chain asks."""
+    said = {key: value for key, value in record.items() if key != "crc32"}
+    head = json.dumps({**said, "prev_sha256": hashlib.sha256(before).hexdigest()}).encode()[:-1]
+    return head + b',"crc32":%d}\n' % zlib.crc32(head, json.loads(before)["crc32"])
+
+
 def _relinked(raw: bytes, before: bytes) -> bytes:
-    record = {**json.loads(raw), "prev_sha256": hashlib.sha256(before).hexdigest()}
-    return json.dumps(record).encode() + b"\n"
+    return _closed(json.loads(raw), before)
+
+
+def _respell(at: int, spelling: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    """A line gets another end; ``%d`` is its crc32."""
+
+    def change(lines: list[bytes]) -> list[bytes]:
+        head, crc = lines[at][:-2].rsplit(b',"crc32":', 1)
+        return [*lines[:at], head + spelling.replace(b"%d", crc), *lines[at + 1 :]]
+
+    return change
+
+
+CHANGED = "the line was changed, or does not follow from the line before"
+CRC_SPELT = {
+    "crc32 is missing": b"}\n",
+    "crc32 is not last": b',"crc32":%d,"x":1}\n',
+    "crc32 is wrong": b',"crc32":1%d}\n',
+    "crc32 is a text": b',"crc32":"%d"}\n',
+    "crc32 has a space": b',"crc32":%d }\n',
+    "crc32 is a float": b',"crc32":%d.0}\n',
+}
 
 
 DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
@@ -183,13 +221,21 @@ DAMAGES: dict[str, tuple[Callable[[list[bytes]], list[bytes]], int, str]] = {
     "first deleted": (lambda a: a[1:], 1, "seq is 1 where 0 is due"),
     "twice": (lambda a: [a[0], a[1], a[1], a[2]], 3, "seq is 1 where 2 is due"),
     "swapped": (lambda a: [a[1], a[0], a[2]], 1, "seq is 1 where 0 is due"),
-    "edited": (lambda a: [a[0], a[1].replace(b"note", b"Note"), a[2]], 3, "does not follow from the line before"),
+    "edited": (lambda a: [a[0], a[1].replace(b"note", b"Note"), a[2]], 2, CHANGED),
+    "last edited": (lambda a: [a[0], a[1], a[2].replace(b"note", b"Note")], 3, CHANGED),
+    "edited and closed": (lambda a: [a[0], _relinked(a[1].replace(b"note", b"Note"), a[0]), a[2]], 3, CHANGED),
+    "digest edited": (lambda a: [a[0], a[1], a[2].replace(b'"prev_sha256":"', b'"prev_sha256":"0')], 3, CHANGED),
     "blank line": (lambda a: [a[0], b"\n", a[1], a[2]], 2, "the line is not strict JSON"),
     "zeros": (lambda a: [a[0], b"\0" * 20 + b"\n", a[2]], 2, "the line is not strict JSON"),
     "a list": (lambda a: [a[0], b"[1]\n", a[2]], 2, "the line is no record"),
     "no type": (lambda a: [a[0], b'{"seq":1}\n', a[2]], 2, "the line is no record"),
     "two on one line": (lambda a: [a[0], a[1][:-1], a[2]], 2, "the line is not strict JSON"),
     "duplicate key": (lambda a: [a[0], b'{"record":"a","record":"b"}\n', a[2]], 2, "the key 'record' stands twice"),
+    **{
+        f"{name} in {line}": (_respell(line - 1, spelling), line, CHANGED)
+        for name, spelling in CRC_SPELT.items()
+        for line in (1, 2, 3)
+    },
     "the last one cut inside": (lambda a: [a[0], a[1], a[2][:9] + b"\n"], 3, "the line is not strict JSON"),
 }
 
@@ -588,13 +634,14 @@ def test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before(points: PointJ
     points.append({"record": "header"})
     for step in range(3):
         points.put_point(1, step, 1_700_000_000_000 + step, {"größe": 0.5, "a": step}, sync=False)
-    link = 0
+    crc = 0
     for seq, raw in enumerate(path.read_bytes().splitlines(keepends=True)):
         record = json.loads(raw)
-        assert (record["seq"], record["prev_crc32"]) == (seq, link)
-        assert list(record) == sorted(record)
-        link = zlib.crc32(raw)
-    assert points.end == (4, link, path.stat().st_size)
+        crc = zlib.crc32(raw[: raw.rindex(b',"crc32":')], crc)
+        assert raw.endswith(b',"crc32":%d}\n' % crc)
+        assert record["seq"] == seq
+        assert list(record) == [*sorted(record.keys() - {"crc32"}), "crc32"]
+    assert points.end == (4, Link(crc, ""), path.stat().st_size)
     assert read_intact(path, CRC32).records[-1] == {
         "record": "point",
         "attempt": 1,
@@ -602,7 +649,7 @@ def test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before(points: PointJ
         "ts_ms": 1_700_000_000_002,
         "values": {"größe": 0.5, "a": 2},
         "seq": 3,
-        "prev_crc32": json.loads(raw)["prev_crc32"],
+        "crc32": crc,
     }
 
 

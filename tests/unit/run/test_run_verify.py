@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,25 @@ def edit(name: str, old: str, new: str) -> Damage:
     return damage
 
 
+def edit_last(name: str, old: str, new: str) -> Damage:
+    def damage(run: Path) -> None:
+        *lines, last = (run / name).read_text().splitlines(keepends=True)
+        assert old in last
+        (run / name).write_text("".join([*lines, last.replace(old, new)]))
+
+    return damage
+
+
+def unclosed(name: str) -> Damage:
+    """The last line of a log ends without its checksum."""
+
+    def damage(run: Path) -> None:
+        head = (run / name).read_bytes().rpartition(b',"crc32":')[0]
+        (run / name).write_bytes(head + b"}\n")
+
+    return damage
+
+
 def cut(name: str, size: int = 3) -> Damage:
     return lambda run: os.truncate(run / name, (run / name).stat().st_size - size)
 
@@ -162,15 +182,18 @@ def pipe(name: str) -> Damage:
 
 
 def rechain(name: str, change: Callable[[list[dict[str, Any]]], None]) -> Damage:
-    """Change records and chain them anew, as a forger who knows the format would."""
+    """Change records of a log of facts and chain them anew, as a forger who knows the format would."""
 
     def damage(run: Path) -> None:
         records = [json.loads(line) for line in (run / name).read_bytes().splitlines()]
         change(records)
-        data, previous = b"", "0" * 64
+        data, previous, crc = b"", "0" * 64, 0
         for seq, record in enumerate(records):
             said = record | {"seq": seq, "prev_sha256": previous}
-            line = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+            del said["crc32"]
+            head = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()[:-1]
+            crc = zlib.crc32(head, crc)
+            line = head + b',"crc32":%d}\n' % crc
             previous = hashlib.sha256(line).hexdigest()
             data += line
         (run / name).write_bytes(data)
@@ -258,7 +281,11 @@ TAMPERED: dict[str, tuple[Damage, Findings]] = {
     "edited log": (edit(LOG, "What is known", "What is unknown"), [("log_damaged", LOG)]),
     "line removed from the log": (drop_line(LOG, 3), [("log_damaged", LOG)]),
     "first line removed from the log": (drop_line(LOG, 0), [("log_damaged", LOG)]),
-    "edited journal of points": (edit(METRICS, "0.25", "0.05"), []),  # the last line: nothing follows from it
+    "edited journal of points": (edit(METRICS, "0.25", "0.05"), [("log_damaged", METRICS)]),  # its last line
+    "last line of the log edited": (edit_last(LOG, '"ts_utc":"2', '"ts_utc":"3'), [("log_damaged", LOG)]),
+    "last line of the log without its crc32": (unclosed(LOG), [("log_damaged", LOG)]),
+    "last point without its crc32": (unclosed(METRICS), [("log_damaged", METRICS)]),
+    "crc32 that is not last": (edit_last(METRICS, "}\n", ',"x":1}\n'), [("log_damaged", METRICS)]),
     "journal of points as a link": (link(METRICS), [("not_a_file", METRICS)]),
     "record that leads out": (
         rechain(LOG, set_fields("artifact", filename="../../../../etc/passwd")),
@@ -278,7 +305,6 @@ TAMPERED: dict[str, tuple[Damage, Findings]] = {
 
 # what a seal shows besides, or otherwise
 SEALED: dict[str, tuple[Damage, Findings]] = {
-    "edited journal of points": (edit(METRICS, "0.25", "0.05"), [("log_edited", METRICS)]),
     "shortened log": (drop_line(LOG, -1), [("log_shortened", LOG)]),
     "emptied log": (empty(LOG), [("log_shortened", LOG)]),
     "torn log": (cut(LOG), [("log_damaged", LOG)]),
@@ -436,7 +462,6 @@ def test_a_run_rewritten_as_a_whole_is_found_by_its_root_digest(sealed: Path) ->
 @pytest.mark.parametrize(
     "damage",
     [
-        edit(LOG, '"format_version":1', '"format_version":2'),
         rechain(LOG, set_fields("header", format_version=2)),
         edit(MANIFEST, '"schema_version": 1', '"schema_version": 2'),
         edit(MANIFEST, '"requires": []', '"requires": ["chunks"]'),
@@ -446,6 +471,11 @@ def test_a_later_version_is_an_error_not_a_finding(sealed: Path, damage: Damage)
     damage(sealed)
     with pytest.raises(errors.UnsupportedVersion, match="newer runbundle"):
         verify(sealed)
+
+
+def test_a_version_that_was_edited_by_hand_is_damage(sealed: Path) -> None:
+    edit(LOG, '"format_version":1', '"format_version":2')(sealed)
+    assert verify(sealed) == independent_reader.verify(sealed) == [("log_damaged", LOG)]
 
 
 def test_what_is_no_run_is_an_error(tmp_path: Path) -> None:
