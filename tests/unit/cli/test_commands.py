@@ -210,8 +210,8 @@ def test_of_several_runs_one_that_is_bad_hides_no_other(
 ) -> None:
     (tmp_path / "more").mkdir()
     other = finished_run(tmp_path / "more")
-    log = other / LOG
-    log.write_bytes(log.read_bytes().replace(b'"format_version":1', b'"format_version":9'))
+    manifest = other / "run_manifest.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"schema_version": 1', b'"schema_version": 9'))
     code, out, err = call(capsys, command, other, run_dir)
     assert (code, out) == (4, f"{run_dir.name}: {COMPLETE if command == 'check' else 'intact'}\n")
     assert err.startswith("runbundle: ")
