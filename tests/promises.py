@@ -50,6 +50,8 @@ def _line(promise: int, keeps: str, path: str, taken: str, test: str, instead: s
     return Line(promise, keeps, path, ((taken, instead),), (test,))
 
 
+END_OF_A_RUN = "            status = _end(session, metrics, FAILED if fault else status, fault or error, staying)\n"
+
 LINES = (
     # 1. All or nothing
     Line(
@@ -360,14 +362,8 @@ LINES = (
         "run/finish.py",
         (
             (
-                (
-                    "            status = _end(session, metrics, FAILED if fault else status, fault or error, staying)\n"
-                    "            root_digest = None if staying else seal(session)\n"
-                ),
-                (
-                    "            root_digest = None if staying else seal(session)\n"
-                    "            status = _end(session, metrics, FAILED if fault else status, fault or error, staying)\n"
-                ),
+                END_OF_A_RUN + "            root_digest = None if staying else seal(session)\n",
+                "            root_digest = None if staying else seal(session)\n" + END_OF_A_RUN,
             ),
         ),
         (f"{ORDER}::test_the_seal_comes_last_when_all_else_is_safe",),
