@@ -388,7 +388,7 @@ LINES = (
         9,
         "a completed run is never resumed",
         "run/reopen.py",
-        "        _refuse_completed(session)\n",
+        "                _refuse_completed(session)\n",
         f"{RUN}/test_resume_attempts.py::test_a_completed_run_is_never_resumed",
         "",
     ),

@@ -30,7 +30,7 @@ class _Entry:
 
 
 class SyncGroup:
-    """Files and folders that were written and are not yet safe. Threads share it; a writer never waits for a sync."""
+    """Files and folders that were written and are not yet safe. Threads share it; remembering waits for no sync."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

@@ -57,42 +57,33 @@ def reopen(
     try:
         read_manifest(run_dir)  # says if this is no run
         with run_lock(run_dir, fcntl.LOCK_EX, patience_s=_PATIENCE_S):  # nobody joins before the attempt has begun
-            return _reopen(run_dir, config, contract, clock, durability, code, allow_changed=allow_changed)
+            log = take_over(run_dir)
+            try:
+                session = _session_of(run_dir, log, clock, durability)
+                _refuse_completed(session)
+                if not allow_changed:
+                    _refuse_changes(session, config, contract, code)
+                with session.lock, session.blamed():
+                    _begin(session, session.config if config is None else config, code)
+            except BaseException:
+                log.close()
+                raise
+            return session
     except RunbundleError as error:
         error.run = error.run or run_dir.name
         raise
 
 
-def _reopen(
-    run_dir: Path,
-    config: Mapping[str, Any] | None,
-    contract: Contract | None,
-    clock: Clock,
-    durability: Durability,
-    code: GitState,
-    *,
-    allow_changed: bool,
-) -> Session:
-    read_manifest(run_dir)
-    log = take_over(run_dir)
-    try:
-        followed, state = follow(run_dir)
-        _require_begun(state, log.path)
-        for name, data in settings_to_put_back(run_dir, state.starts[state.attempt]).items():
-            if name in state.announced:  # a resume was killed while it replaced them
-                replace_file(run_dir / name, data, sync=True)
-        kept = read_contract(run_dir)
-        stored = read_config(run_dir)
-        session = open_session(run_dir, log, state, kept, stored, clock=clock, durability=durability)
-        followed.own, session.others = CREATOR, followed
-        _refuse_completed(session)
-        if not allow_changed:
-            _refuse_changes(session, config, contract, code)
-        with session.lock, session.blamed():
-            _begin(session, stored if config is None else config, code)
-    except BaseException:
-        log.close()
-        raise
+def _session_of(run_dir: Path, log: Journal, clock: Clock, durability: Durability) -> Session:
+    """The session of a run as its last attempt left it."""
+    followed, state = follow(run_dir)
+    _require_begun(state, log.path)
+    for name, data in settings_to_put_back(run_dir, state.starts[state.attempt]).items():
+        if name in state.announced:  # a resume was killed while it replaced them
+            replace_file(run_dir / name, data, sync=True)
+    contract, config = read_contract(run_dir), read_config(run_dir)
+    session = open_session(run_dir, log, state, contract, config, clock=clock, durability=durability)
+    followed.own, session.others = CREATOR, followed
     return session
 
 
@@ -198,10 +189,14 @@ def _quarantine(session: Session) -> None:
     """Set aside the files that no record accounts for: a crash left them between creation and record."""
     folder = free_folder(session.run_dir, "_unrecorded", session.attempt)
     for path in unrecorded(session.run_dir, session.state):
-        target = f"{folder}/{path}"
-        session.move(path, target)
-        told = {"from": plain_text(path), "to": plain_text(target)}
-        session.say("note", text="a file that no record accounts for was set aside", data=told)
+        set_file_aside(session, path, f"{folder}/{path}")
+
+
+def set_file_aside(session: Session, path: str, target: str) -> None:
+    """Move a file that no record accounts for, and say so."""
+    session.move(path, target)
+    told = {"from": plain_text(path), "to": plain_text(target)}
+    session.say("note", text="a file that no record accounts for was set aside", data=told)
 
 
 def remember_all(session: Session) -> None:

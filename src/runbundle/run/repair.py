@@ -27,8 +27,7 @@ from runbundle.run.follow import log_paths
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
 from runbundle.run.manifest import MANIFEST, project_manifest, read_manifest
-from runbundle.run.provenance import plain_text
-from runbundle.run.reopen import free_folder, remember_all, unrecorded
+from runbundle.run.reopen import free_folder, remember_all, set_file_aside, unrecorded
 from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import read_config, read_contract, settings_to_put_back
@@ -255,12 +254,7 @@ def _quarantiner(path: str, to: str | None, pointer: Pointer, reason: str) -> Ca
 
 
 def _mover(path: str, to: str) -> Callable[[Session], None]:
-    def set_aside(session: Session) -> None:
-        session.move(path, to)
-        told = {"from": plain_text(path), "to": plain_text(to)}
-        session.say("note", text="a file that no record accounts for was set aside", data=told)
-
-    return set_aside
+    return lambda session: set_file_aside(session, path, to)
 
 
 def _plan_end(plan: _Plan) -> None:

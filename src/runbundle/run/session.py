@@ -92,7 +92,7 @@ class Session:
         is_closing, acts: whether the run is being ended by a thread, and how many are writing.
         text_log: what ``RunIO.logger`` writes through, if it is open.
         rejoin: how a forked child becomes a writer of its own.
-        lock: guards all of these; never held while bytes are written.
+        lock: guards all of these; held over the bytes of an input and of the manifest, not over those of an artifact.
     """
 
     run_dir: Path

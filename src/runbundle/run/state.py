@@ -143,7 +143,7 @@ class RunState:
         announced = self.intents.get(pointer) if pointer is not None and self.intents else None
         if not announced:
             return size, frozenset((sha256,))
-        return None if announced else size, frozenset((sha256, *(digest for digest, _ in announced)))
+        return None, frozenset((sha256, *(digest for digest, _ in announced)))
 
     def _apply_header(self, record: Record, pointer: Pointer) -> None:
         self.writers[pointer.writer] = record["host"]
