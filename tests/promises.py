@@ -50,7 +50,7 @@ def _line(promise: int, keeps: str, path: str, taken: str, test: str, instead: s
     return Line(promise, keeps, path, ((taken, instead),), (test,))
 
 
-END_OF_A_RUN = "            status = _end(session, metrics, FAILED if fault else status, fault or error, staying)\n"
+END_OF_A_RUN = "            status = _end(session, metrics, FAILED if fault else status, fault or error)\n"
 
 LINES = (
     # 1. All or nothing
@@ -362,8 +362,8 @@ LINES = (
         "run/finish.py",
         (
             (
-                END_OF_A_RUN + "            root_digest = None if staying else seal(session)\n",
-                "            root_digest = None if staying else seal(session)\n" + END_OF_A_RUN,
+                END_OF_A_RUN + "            root_digest = None if staying else seal(session, found)\n",
+                "            root_digest = None if staying else seal(session, found)\n" + END_OF_A_RUN,
             ),
         ),
         (f"{ORDER}::test_the_seal_comes_last_when_all_else_is_safe",),

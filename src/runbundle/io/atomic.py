@@ -12,9 +12,7 @@ import fcntl
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,15 +60,23 @@ def refused(doing: str, path: str | Path, error: OSError) -> NoReturn:
     ) from error
 
 
-@contextmanager
-def os_errors(doing: str, path: str | Path) -> Iterator[None]:
-    """Turn the operating system's refusals into the library's own error, which names the file."""
-    try:
-        yield
-    except RunbundleError:
-        raise
-    except OSError as error:
-        refused(doing, path, error)
+class os_errors:  # noqa: N801 - used as a function; as a generator it would take three times as long
+    """Turn the operating system's refusals, in a block, into the library's own error, which names the file."""
+
+    __slots__ = ("_doing", "_path")
+
+    def __init__(self, doing: str, path: str | Path) -> None:
+        self._doing = doing
+        self._path = path
+
+    def __enter__(self) -> None:
+        """The block begins."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError) and not isinstance(error, RunbundleError):
+            refused(self._doing, self._path, error)
 
 
 class _Process:
@@ -244,19 +250,6 @@ def create_file(place: str | Path, data: Buffer) -> Written:
         written = staged.seal()
         staged.create()
     return written
-
-
-def create_unseen(place: str | Path, data: Buffer) -> Written:
-    """Create a file in a folder that no reader sees before it is renamed: no need to name it only when it is whole."""
-    try:
-        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            write_all(fd, data)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        refused("Creating", place, error)
-    return Written(len(data), Digest(hashlib.sha256(data).hexdigest()))
 
 
 def replace_file(place: str | Path, data: Buffer, *, sync: bool = False) -> Written:

@@ -115,12 +115,16 @@ def files_below(root: Path) -> dict[str, os.DirEntry[str]]:
     """All below ``root`` that is no folder, by relative path; links are listed, never followed."""
     found: dict[str, os.DirEntry[str]] = {}
     pending = [("", str(root))]
-    while pending:
-        prefix, folder = pending.pop()
-        with os_errors("Listing", folder), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append((f"{prefix}{entry.name}/", entry.path))
-                else:
-                    found[prefix + entry.name] = entry
+    folder = ""
+    try:
+        while pending:
+            prefix, folder = pending.pop()
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append((f"{prefix}{entry.name}/", entry.path))
+                    else:
+                        found[prefix + entry.name] = entry
+    except OSError as error:
+        refused("Listing", folder, error)
     return found

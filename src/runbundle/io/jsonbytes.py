@@ -17,6 +17,11 @@ from runbundle.base import jsontext
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+# a double as marshal spells it ends with its exponent: 4 bits in the last byte but one, 7 and the sign in the last
+_ONES = bytes(
+    ord("b") if byte == 0xFF else ord("l") if byte == 0x7F else ord("e") if byte >= 0xF0 else 0 for byte in range(256)
+)
+_ALL_ONES = (b"el", b"eb", b"bl", b"bb")
 
 
 def pretty(value: Any, *, what: str = "the value") -> bytes:
@@ -52,27 +57,26 @@ def checked_pretty(value: Any) -> bytes:
         return jsontext.pretty(value)
 
 
+def reread(value: Any) -> Any:
+    """A value that is known to be JSON as those will see it who read it back."""
+    data = quickly(value)
+    return jsontext.parse(jsontext.line(value)) if data is None else orjson.loads(data)
+
+
 def quickly(value: Any, options: int = 0) -> bytes | None:
     """JSON of a value of plain types, or None where ``base.jsontext`` must look at it."""
     try:
-        marshal.dumps(value)
+        marshalled = marshal.dumps(value)
         data = orjson.dumps(value, option=options)
     except (TypeError, ValueError):
         return None
-    if b"null" in data and not _is_finite(value):
-        return None
-    return data
+    return None if b"null" in data and _may_hold_non_finite(marshalled) else data
 
 
-def _is_finite(value: Any) -> bool:
-    """Whether no number in a value of plain types is NaN or an infinity."""
-    pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            pending.extend(item.values())
-        elif isinstance(item, list | tuple):
-            pending.extend(item)
-        elif isinstance(item, float) and item - item != 0.0:
-            return False
-    return True
+def _may_hold_non_finite(marshalled: bytes) -> bool:
+    """Whether two bytes side by side are as the last two of a NaN or an infinity, whose exponent is all ones.
+
+    Other values may hold such bytes too: those are looked at one by one.
+    """
+    marked = marshalled.translate(_ONES)
+    return any(pair in marked for pair in _ALL_ONES)

@@ -19,6 +19,9 @@ from runbundle.io.atomic import Staged, copy_into, failed_syncs, os_errors, stir
 _THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
 _FEW = 32  # starting threads takes longer than this many syncs on a quick disk
 
+_Way = tuple[str, int, int]  # a folder by its path, device and inode
+_safe_ways: set[_Way] = set()  # folders of which a power cut takes neither the name nor those above it
+
 
 class _Entry:
     """One writing of a file; another writing of it is another entry."""
@@ -39,6 +42,7 @@ class SyncGroup:
         self._foreign: dict[str, str | None] = {}
         self._doubtful: set[str] = set()
         self._folders: set[str] = set()
+        self._ways: set[_Way] = set()
 
     def remember(self, place: str | Path, sha256: str | None = None, *, is_new: bool = True) -> None:
         """A file was written, and has those bytes if they are known; ``is_new``: it is another file than before."""
@@ -88,6 +92,22 @@ class SyncGroup:
         with self._guard:
             self._folders.add(str(folder))
 
+    def remember_way(self, folder: str, top: str) -> None:
+        """A folder has a new name in it; its own, and those of the folders above it up to ``top``, may be new as well.
+
+        The latter are synced once a process, as long as the folder is the same.
+        """
+        with os_errors("Looking at the folder", folder):
+            there = os.stat(folder)
+        way = folder, there.st_dev, there.st_ino
+        with self._guard:
+            self._folders.add(folder)
+            if way not in _safe_ways:
+                self._ways.add(way)
+                while folder and folder != top:
+                    folder = folder.rpartition("/")[0]
+                    self._folders.add(folder or "/")
+
     def is_safe(self, place: str | Path) -> bool:
         """Whether a power cut can no longer take the file as it was last remembered."""
         with self._guard:
@@ -112,13 +132,16 @@ class SyncGroup:
                 files, foreign = dict(self._files), dict(self._foreign)
                 folders, self._folders = self._folders, set()
                 folders |= {place.rpartition("/")[0] for place in foreign}
+                ways, self._ways = self._ways, set()
             try:
                 self._sync_foreign(foreign)
                 self._sync(files, folders)
             except BaseException:
                 with self._guard:
                     self._folders |= folders
+                    self._ways |= ways
                 raise
+            _safe_ways.update(ways)
             with self._guard:
                 for place, entry in files.items():
                     if self._files.get(place) is entry:

@@ -28,7 +28,7 @@ from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
 from runbundle.io.confine import check_relative, inside, read_regular, refuse_links
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
-from runbundle.io.jsonbytes import line
+from runbundle.io.jsonbytes import reread
 from runbundle.run.given import given_name
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
@@ -207,7 +207,7 @@ def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str,
         raise InvalidType(f"The description is text, not {type(description).__name__}")
     if meta:
         jsontext.refuse_non_json(meta, "meta")
-        meta = jsontext.parse(line(meta))  # what readers will see is what we go on with
+        meta = reread(meta)  # what readers will see is what we go on with
     if description is not spec.description:
         jsontext.refuse_non_json(description, "the description")
     return meta, description

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.contract.layout import STANDARD, Layout
 from runbundle.contract.record import Pointer
-from runbundle.io.atomic import create_unseen, make_folder, os_errors, sync_file, sync_folder
+from runbundle.io.atomic import os_errors
 from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
+from runbundle.io.unseen import UnseenFolder
 from runbundle.run import provenance
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
@@ -55,9 +55,10 @@ class Plan:
         """The state of the code that runs."""
         return provenance.code_here(self.store)
 
-    def place_of(self, run_id: str) -> Path:
-        """The folder of a run."""
-        return self.store / self.layout.run_folder.format(project=self.project_name, run_id=run_id)
+    @property
+    def folder_of_runs(self) -> str:
+        """The folder that holds the project's runs."""
+        return f"{self.store}/{self.layout.run_folder.rpartition('/')[0].format(project=self.project_name)}"
 
 
 def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Session:
@@ -68,54 +69,58 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
             lies where the project's folder would be.
     """
     moment, code = plan.clock.now(), plan.code
-    above = str(plan.place_of("-"))
-    while above := above.rpartition("/")[0]:
-        if os.path.lexists(f"{above}/{MANIFEST}"):
-            raise RunExists(
-                f"{above.rpartition('/')[2]} is a run, and a run holds no other",
-                hint="Name the project otherwise",
-                path=above,
-            )
+    _refuse_inside_run(plan.folder_of_runs)
     wanted = run_id or plan.layout.new_run_id(moment, code.short, plan.clock)
     name = wanted
     for _ in range(_CLASHES):
-        place = plan.place_of(name)
-        if not os.path.lexists(place):  # only saves the building: the renaming decides
-            session = _build(plan, config, place, moment, code)
+        if not os.path.lexists(f"{plan.folder_of_runs}/{name}"):  # only saves the building: the renaming decides
+            session = _build(plan, config, name, moment, code)
             if session is not None:
                 return session
         if run_id is not None:
             break
         name = f"{wanted}-{random_text(plan.clock, 4)}"
-    raise RunExists(f"A run {name} is there already", hint="Give another id", run=name, path=plan.place_of(name))
+    raise RunExists(
+        f"A run {name} is there already", hint="Give another id", run=name, path=f"{plan.folder_of_runs}/{name}"
+    )
+
+
+@cache
+def _refuse_inside_run(folder: str) -> None:
+    """Whether runs may lie in a folder; asked once a process, as runs have their names once they have all else."""
+    while folder:
+        if os.path.lexists(f"{folder}/{MANIFEST}"):
+            raise RunExists(
+                f"{folder.rpartition('/')[2]} is a run, and a run holds no other",
+                hint="Name the project otherwise",
+                path=folder,
+            )
+        folder = folder.rpartition("/")[0]
 
 
 def _build(
-    plan: Plan, config: Mapping[str, Any], place: Path, moment: datetime, code: provenance.GitState
+    plan: Plan, config: Mapping[str, Any], run_id: str, moment: datetime, code: provenance.GitState
 ) -> Session | None:
-    """A new run at that place, or None where it is taken."""
+    """A new run of that id, or None where it is taken."""
     uuid = uuid7(plan.clock)
-    folder = place.parent / f"{NEW_PREFIX}{uuid}"
+    place = f"{plan.folder_of_runs}/{run_id}"
     log: Journal | None = None
     try:
-        with os_errors("Creating the run", place):
-            _make_new(folder)
-            log = Journal.create(folder / log_name(CREATOR))
-            identity = {"run_id": place.name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
+        with os_errors("Creating the run", place), UnseenFolder(f"{plan.folder_of_runs}/{NEW_PREFIX}{uuid}") as folder:
+            log = Journal.create(Path(f"{folder.path}/{log_name(CREATOR)}"))
+            identity = {"run_id": run_id, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
             state, digests = _fill(plan, folder, log, config, identity, code)
-            for path in digests:  # a power cut leaves a run that is whole, or none
-                sync_file(f"{folder}/{path}")
             log.sync()
-            sync_folder(folder)
-            is_ours = _rename_new(folder, place)
+            folder.sync()  # a power cut leaves a run that is whole, or none
+            if not folder.name(place):
+                log.close()
+                return None
     except BaseException:
-        _give_up(folder, log)
+        if log is not None:
+            log.close()
         raise
-    if not is_ours:
-        _give_up(folder, log)
-        return None
-    log.path = place / log_name(CREATOR)
-    session = open_session(place, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
+    log.path = Path(f"{place}/{log_name(CREATOR)}")
+    session = open_session(Path(place), log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
     session.own_digests = digests
     try:
         _settle(session, plan)
@@ -125,22 +130,9 @@ def _build(
     return session
 
 
-def _make_new(folder: Path) -> None:
-    try:
-        os.mkdir(folder)  # noqa: PTH102 - the usual case in one call
-    except FileNotFoundError:
-        make_folder(folder)
-
-
-def _give_up(folder: Path, log: Journal | None) -> None:
-    if log is not None:
-        log.close()
-    shutil.rmtree(folder, ignore_errors=True)  # a leftover is invisible: its name begins with .new-
-
-
 def _fill(
     plan: Plan,
-    folder: Path,
+    folder: UnseenFolder,
     log: Journal,
     config: Mapping[str, Any],
     identity: Mapping[str, Any],
@@ -150,12 +142,12 @@ def _fill(
     files = dict.fromkeys((CONFIG, CONFIG_RESOLVED), config_bytes(config))
     if plan.contract is not None:
         files[CONTRACT] = pretty(to_mapping(plan.contract))
-    digests: dict[str, str] = {name: create_unseen(f"{folder}/{name}", data).sha256 for name, data in files.items()}
+    digests: dict[str, str] = {name: folder.put(name, data).sha256 for name, data in files.items()}
     contract = None
     if plan.contract is not None:
         contract = {"name": plan.contract.name, "version": plan.contract.version, "sha256": digests[CONTRACT]}
     for relative in plan.layout.precreate:
-        os.makedirs(f"{folder}/{relative}", exist_ok=True)  # noqa: PTH103 - a path's mkdir takes twice as long
+        folder.make_folders(relative)
     run = {
         **identity,
         "project_name": plan.project_name,
@@ -178,8 +170,8 @@ def _fill(
         {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told, plan.durability)},
     ):
         state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
-    manifest = create_unseen(f"{folder}/{MANIFEST}", checked_pretty(project_manifest(state, config)))
-    return state, {**digests, MANIFEST: manifest.sha256}
+    digests[MANIFEST] = folder.put(MANIFEST, checked_pretty(project_manifest(state, config))).sha256
+    return state, digests
 
 
 def attempt_start(
@@ -230,28 +222,10 @@ def open_session(
     )
 
 
-def _rename_new(folder: Path, place: Path) -> bool:
-    """Rename a new run into place, unless something is there: a run is never empty, so rename refuses to cover it."""
-    if os.path.lexists(place):
-        return False
-    try:
-        os.rename(folder, place)  # noqa: PTH104 - as the rest of this step
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            return False
-        raise
-    return True
-
-
 def _settle(session: Session, plan: Plan) -> None:
     """The run's name is yet to be synced, and so are those of the folders down from the store."""
-    place, store = str(session.run_dir), str(plan.store)
     session.folders.update(plan.layout.precreate)
-    folders = [place]
-    folder = place
-    while folder and folder != store:
-        folder = folder.rpartition("/")[0]
-        folders.append(folder)
-    session.unsynced.remember_all((), [*folders, str(plan.store.parent)])
+    session.unsynced.remember_folder(session.run_dir)
+    session.unsynced.remember_way(plan.folder_of_runs, str(plan.store.parent))
     if session.is_power:
         session.sync()

@@ -6,7 +6,7 @@ import fcntl
 import time
 import traceback
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError
@@ -16,9 +16,8 @@ from runbundle.io.atomic import Staged
 from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, has_writer
 from runbundle.io.jsonbytes import checked_pretty
-from runbundle.run.follow import log_paths
 from runbundle.run.join import run_lock
-from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, is_log, log_writer
+from runbundle.run.lines import CREATOR, chain_of, is_log, log_writer
 from runbundle.run.metrics import METRICS_FILE, MetricLog
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
@@ -47,11 +46,11 @@ def finish(
     with session.blamed():
         with session.closing(), run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
             session.remove_orphans()
-            sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
-            staying = _wait_for_others(session, patience_s)
+            found, staying = _wait_for_others(session, patience_s)
             fault = _fault(session) if status == COMPLETED else None
-            status = _end(session, metrics, FAILED if fault else status, fault or error, staying)
-            root_digest = None if staying else seal(session)
+            _remember_others(session, found, staying)
+            status = _end(session, metrics, FAILED if fault else status, fault or error)
+            root_digest = None if staying else seal(session, found)
             session.close()
         if staying:
             who = ", ".join(_who(session, writer) for writer in sorted(staying))
@@ -73,13 +72,20 @@ def leave(session: Session) -> None:
         session.close()
 
 
-def _wait_for_others(session: Session, patience_s: float) -> set[str]:
-    """Wait for the writers that joined; returns who stayed. What a dead one left of a line is cut off."""
+def _wait_for_others(session: Session, patience_s: float) -> tuple[list[str], set[str]]:
+    """Wait for the writers that joined; returns the files that are there then, and who stayed.
+
+    What a dead writer left of a line is cut off. A run that cannot be sealed is not ended: it can be put right.
+    """
     deadline = time.monotonic() + patience_s
     staying: set[str] = set()
     seen: set[str] = set()
-    while new := [path for path in _logs_of_others(session) if path.name not in seen]:  # one may be made meanwhile
-        for path in new:
+    while True:
+        found = sealable(session.run_dir)
+        new = [path for path in found if is_log(path) and log_writer(path) != CREATOR and path not in seen]
+        if not new:  # one may be made while others are waited for
+            break
+        for path in map(session.run_dir.joinpath, new):
             while has_writer(path) and time.monotonic() < deadline:
                 time.sleep(_POLL_S)
             if has_writer(path):
@@ -91,12 +97,7 @@ def _wait_for_others(session: Session, patience_s: float) -> set[str]:
         session.refresh()
         if not staying:
             session.unsynced.adopt_foreign()
-    return staying
-
-
-def _logs_of_others(session: Session) -> list[Path]:
-    paths = (*log_paths(session.run_dir).values(), *log_paths(session.run_dir, METRICS_STEM).values())
-    return [path for path in paths if log_writer(path.name) != CREATOR]
+    return found, staying
 
 
 def _who(session: Session, writer: str) -> str:
@@ -129,9 +130,7 @@ def _fault(session: Session) -> RunbundleError | None:
     return ContractUnmet(f"The run does not meet its contract: {'; '.join(faults)}", hint="It was sealed as failed")
 
 
-def _end(
-    session: Session, metrics: MetricLog, status: str, error: BaseException | None, staying: Collection[str]
-) -> str:
+def _end(session: Session, metrics: MetricLog, status: str, error: BaseException | None) -> str:
     """All that was written becomes safe, then the end is said, then the manifest follows: each safe before the next.
 
     Returns the status that was said: that of an earlier call, which the disk refused after it.
@@ -143,7 +142,6 @@ def _end(
     if session.text_log is not None:
         session.text_log.close()
         session.text_log = None
-    _remember_others(session, staying)
     session.sync()
     if session.attempt not in session.state.ends:
         said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
@@ -154,9 +152,9 @@ def _end(
     return str(session.state.ends[session.attempt]["status"])
 
 
-def _remember_others(session: Session, staying: Collection[str]) -> None:
+def _remember_others(session: Session, found: Iterable[str], staying: Collection[str]) -> None:
     """What this writer did not write, or not as a file of its own: the logs of others, and text logs."""
-    for path in sealable(session.run_dir):
+    for path in found:
         if is_log(path) and log_writer(path) != CREATOR:
             writer = log_writer(path)
         elif path.startswith("logs/"):
@@ -169,9 +167,13 @@ def _remember_others(session: Session, staying: Collection[str]) -> None:
             session.remember(f"{session.run_dir}/{path}", is_new=False)
 
 
-def seal(session: Session) -> Digest:
-    """Seal a run of which all is written and safe; returns the root digest."""
-    return write_seal(session.run_dir, {**session.own_digests, **recorded_digests(session.run_dir, session.state)})
+def seal(session: Session, found: Iterable[str]) -> Digest:
+    """Seal a run of which all is written and safe, of the files found and those written since.
+
+    Returns the root digest.
+    """
+    known = {**session.own_digests, **recorded_digests(session.run_dir, session.state)}
+    return write_seal(session.run_dir, found, known)
 
 
 def _put(session: Session, relative: str, data: bytes) -> None:

@@ -46,14 +46,18 @@ class Followed:
         return has_news
 
 
-def log_paths(run_dir: Path, stem: str = LOG_STEM) -> dict[str, Path]:
-    """The logs of a run (or its metric journals) by writer; a link or a pipe is none."""
+def logs_in(run_dir: Path) -> list[str]:
+    """The names of a run's logs and journals of points, sorted; a link or a pipe is none."""
     try:
         with os.scandir(run_dir) as entries:
-            names = [e.name for e in entries if e.name.startswith(stem) and e.is_file(follow_symlinks=False)]
+            return sorted(e.name for e in entries if is_log(e.name) and e.is_file(follow_symlinks=False))
     except OSError as error:
         refused("Listing", run_dir, error)
-    return {log_writer(name): run_dir / name for name in sorted(names) if is_log(name)}
+
+
+def log_paths(run_dir: Path, stem: str = LOG_STEM) -> dict[str, Path]:
+    """The logs of a run (or its metric journals) by writer."""
+    return {log_writer(name): run_dir / name for name in logs_in(run_dir) if name.startswith(stem)}
 
 
 def load_state(run_dir: Path) -> RunState:

@@ -6,6 +6,7 @@ one short way, everything else goes the careful one, and what ``metrics.json`` w
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 from runbundle.base.errors import AlreadyExistsError, InvalidType, InvalidValue, RunbundleError
 from runbundle.base.jsontext import read_number, refuse_non_json, spell_number
-from runbundle.io.confine import inside
+from runbundle.io.confine import refuse_links
 from runbundle.io.journal import CRC32
 from runbundle.io.points import PointJournal
 from runbundle.run import provenance
@@ -133,13 +134,8 @@ class MetricLog:
             return
         self._session.require_open()
         with self._session.blamed():
-            if not isinstance(values, Mapping):
-                raise InvalidType(f"Metrics are a mapping of names to numbers, not {type(values).__name__}")
-            if not values:
-                raise InvalidValue("A point has at least one metric", hint="Log {'name': number}")
-            numbers = {_name(name): _number(name, value) for name, value in values.items()}
+            numbers, spelled = _checked(values)
             given = None if step is None else _step(step)
-            spelled = {name: spell_number(value) for name, value in numbers.items()}
             names = tuple(numbers)
             with self._session.acting(), (journal := self._open()).lock:  # looking at a value may have taken long
                 group = self._groups.get(names) or self._new_group(names)
@@ -224,7 +220,7 @@ class MetricLog:
 
     def _opened(self) -> PointJournal:
         session = self._session
-        path = inside(session.run_dir, log_name(session.writer, METRICS_STEM))
+        path = Path(refuse_links(str(session.run_dir), log_name(session.writer, METRICS_STEM)))
         try:
             journal = PointJournal.create(path, CRC32)
         except AlreadyExistsError:
@@ -286,6 +282,25 @@ class Summary(MutableMapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+def _checked(values: Any) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+    """The numbers of a point by name, and how they are spelt."""
+    if type(values) is dict and _is_plain(values):
+        return values, values
+    if not isinstance(values, Mapping):
+        raise InvalidType(f"Metrics are a mapping of names to numbers, not {type(values).__name__}")
+    if not values:
+        raise InvalidValue("A point has at least one metric", hint="Log {'name': number}")
+    numbers = {_name(name): _number(name, value) for name, value in values.items()}
+    return numbers, {name: spell_number(value) for name, value in numbers.items()}
+
+
+def _is_plain(values: dict[Any, Any]) -> bool:
+    """Whether a point is of plain names and finite floats alone, as most are."""
+    if set(map(type, values)) != {str} or set(map(type, values.values())) != {float}:
+        return False
+    return "" not in values and "".join(values).isascii() and math.isfinite(sum(values.values()))
 
 
 def _name(name: Any) -> str:

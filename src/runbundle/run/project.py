@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,7 @@ class Project:
             LogCorrupt: its log is damaged.
         """
         plan = self._plan()
-        run_dir = plan.place_of(check_component(run_id, what="run id"))
+        run_dir = Path(plan.folder_of_runs, check_component(run_id, what="run id"))
         if not (run_dir / MANIFEST).is_file():
             raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=f"It would be {run_dir}", run=run_id)
         return RunIO(
@@ -136,19 +137,30 @@ class Project:
 
     def _plan(self) -> Plan:
         store = default_store() if self.store is None else given_path(self.store, what="the store")
-        with os_errors("Looking for the store", store):
-            if store.exists() and not store.is_dir():
-                raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)
-        make_folder(store)
         return Plan(
             self.name,
-            Path(os.path.realpath(store)),
+            _made(store),
             self.contract,
             self.facts,
             PRODUCER,
             Durability(self.durability),
             self.clock,
         )
+
+
+def _made(store: Path) -> Path:
+    """The store's folder, made if it is not there, without links on the way to it.
+
+    Raises:
+        InvalidValue: it is a file. UnavailableError: it cannot be made.
+    """
+    with os_errors("Looking for the store", store):
+        try:
+            if not stat.S_ISDIR(store.stat().st_mode):
+                raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)
+        except FileNotFoundError:
+            make_folder(store)
+        return Path(os.path.realpath(store))
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
 from runbundle.run.manifest import MANIFEST, project_manifest, read_manifest
 from runbundle.run.reopen import free_folder, remember_all, set_file_aside, unrecorded
-from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed
+from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed, sealable
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import read_config, read_contract, settings_to_put_back
 from runbundle.run.state import RunState
@@ -275,7 +275,7 @@ def _has_true_manifest(plan: _Plan) -> bool:
 
 def _seal(session: Session) -> None:
     session.flush()
-    seal(session)
+    seal(session, sealable(session.run_dir))
 
 
 def _carry_out(plan: _Plan, clock: Clock) -> None:

@@ -29,16 +29,16 @@ def is_sealed(run_dir: Path) -> bool:
     return os.path.lexists(run_dir / SEAL)
 
 
-def write_seal(run_dir: Path, known: Mapping[str, str]) -> Digest:
+def write_seal(run_dir: Path, found: Iterable[str], known: Mapping[str, str]) -> Digest:
     """Seal a run whose writer has written everything else; returns the root digest.
 
     Args:
         run_dir: the run.
+        found: its files, as ``sealable`` gave them.
         known: digests that the log holds; they stand in the seal although the file may have changed since.
     """
-    found = sealable(run_dir)
     hashed = hash_files(run_dir, (path for path in found if path not in known))
-    digests = {path: hashed[path].sha256 if path in hashed else known[path] for path in {*found, *known}}
+    digests = {**known, **{path: written.sha256 for path, written in hashed.items()}}
     lines = (f"{digests[path]}  {path}\n" for path in sorted(digests, key=os.fsencode))
     return replace_file(run_dir / SEAL, "".join(lines).encode(), sync=True).sha256
 
@@ -109,8 +109,8 @@ def hash_files(run_dir: Path, paths: Iterable[str], progress: Progress | None = 
         return done
 
     todo = list(paths)
-    workers = os.cpu_count() or 1
-    if workers < 2 or (len(todo) <= _FEW and sum(_size(f"{folder}/{path}") for path in todo) < _SMALL_BYTES):
+    is_little = len(todo) <= _FEW and sum(_size(f"{folder}/{path}") for path in todo) < _SMALL_BYTES
+    if is_little or (workers := os.cpu_count() or 1) < 2:
         return dict(some(todo))
     size = max(1, min(_BATCH, len(todo) // (4 * workers)))
     with ThreadPoolExecutor(workers) as pool:

@@ -67,7 +67,7 @@ class Column:
     low: float = math.nan
     high: float = math.nan
     last: float = math.nan
-    last_step: int | None = None
+    last_step: int = -1
     top_step: int = -1
     is_ordered: bool = True
     steps: list[int] = field(default_factory=list)
@@ -75,13 +75,15 @@ class Column:
 
     def extend(self, steps: Sequence[int], values: Sequence[float], *, are_ordered: bool, keep: bool) -> None:
         """Take in points in the order they were logged."""
-        if not are_ordered or (self.last_step is not None and steps[0] <= self.last_step):
-            self.is_ordered = False
         low, high = min(values), max(values)
-        if math.isnan(low) or math.isnan(high):  # a NaN that is not the first is passed over
+        if low != low or high != high:  # noqa: PLR0124 - NaN; one that is not the first is passed over
             low, high = extremes(values)
-        self.low = low if math.isnan(self.low) else min(self.low, low)
-        self.high = high if math.isnan(self.high) else max(self.high, high)
+        if not self.count:
+            self.low, self.high, self.is_ordered = low, high, are_ordered
+        else:
+            self.is_ordered = self.is_ordered and are_ordered and steps[0] > self.last_step
+            self.low = low if math.isnan(self.low) else min(self.low, low)
+            self.high = high if math.isnan(self.high) else max(self.high, high)
         self.count += len(values)
         self.last, self.last_step = values[-1], steps[-1]
         self.top_step = max(self.top_step, self.last_step if are_ordered else max(steps))

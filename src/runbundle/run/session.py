@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
+from types import TracebackType
 from typing import Any, Protocol
 
-from runbundle.base import jsontext
 from runbundle.base.clock import Clock, stamp
 from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSealed, StageError, UnavailableError
 from runbundle.contract.contract import Contract
@@ -23,7 +23,7 @@ from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.io.atomic import Staged, Written, make_folder, move, sync_file
 from runbundle.io.confine import is_link
 from runbundle.io.journal import Journal
-from runbundle.io.jsonbytes import checked_line, checked_pretty
+from runbundle.io.jsonbytes import checked_pretty, reread
 from runbundle.io.syncgroup import SyncGroup
 from runbundle.run.follow import Followed, follow
 from runbundle.run.lines import CREATOR
@@ -134,17 +134,9 @@ class Session:
         """Whether this writer made the run, or resumed it; others joined."""
         return self.writer == CREATOR
 
-    @contextmanager
-    def acting(self) -> Iterator[None]:
+    def acting(self) -> Acting:
         """A write by one of the threads, for which the end of the run waits; errors as ``require_open``."""
-        with self.lock:
-            self.require_open()
-            self.acts += 1
-        try:
-            yield
-        finally:
-            with self.lock:
-                self.acts -= 1
+        return Acting(self)
 
     @contextmanager
     def closing(self) -> Iterator[None]:
@@ -204,7 +196,7 @@ class Session:
             seq = self.log.append(full, sync=self.is_power)
             self.is_flushed = False
             # what readers will see is what we go on with
-            self.state.apply(jsontext.parse(checked_line(full)), Pointer(self.writer, seq))
+            self.state.apply(reread(full), Pointer(self.writer, seq))
             return Pointer(self.writer, seq)
 
     def say_artifact(self, fields: Mapping[str, Any], replaces: Pointer | None) -> ArtifactRecord:
@@ -272,11 +264,12 @@ class Session:
 
     def put_in_place(self, staged: Staged, announce: Callable[[Written], None] | None = None) -> Written:
         """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
-        was_safe = self.is_power or self.unsynced.is_safe(staged.place)
+        is_new = not os.path.lexists(staged.place)
+        was_safe = self.is_power or (not is_new and self.unsynced.is_safe(staged.place))
         written = staged.seal(sync=was_safe)
         if not was_safe:
             with self.lock:  # no mark is said meanwhile
-                if not self.unsynced.is_safe(staged.place):
+                if is_new or not self.unsynced.is_safe(staged.place):
                     if announce is not None:
                         announce(written)
                     staged.replace()
@@ -390,15 +383,49 @@ class Session:
         if self.points is not None:
             self.points.forget()
 
-    @contextmanager
-    def blamed(self, artifact: str | None = None) -> Iterator[None]:
-        """Errors that leave here name the run, and the artifact if one is concerned."""
-        try:
-            yield
-        except RunbundleError as error:
-            error.run = error.run or self.run_id
-            error.artifact = error.artifact or artifact
-            raise
+    def blamed(self, artifact: str | None = None) -> Blamed:
+        """Errors that leave the block name the run, and the artifact if one is concerned."""
+        return Blamed(self.run_id, artifact)
+
+
+class Acting:
+    """See ``Session.acting``."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        with self._session.lock:
+            self._session.require_open()
+            self._session.acts += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._session.lock:
+            self._session.acts -= 1
+
+
+class Blamed:
+    """See ``Session.blamed``."""
+
+    __slots__ = ("_artifact", "_run")
+
+    def __init__(self, run: str, artifact: str | None) -> None:
+        self._run = run
+        self._artifact = artifact
+
+    def __enter__(self) -> None:
+        """The block begins."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, RunbundleError):
+            error.run = error.run or self._run
+            error.artifact = error.artifact or self._artifact
 
 
 def _forget_all() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any
 
 from runbundle.base import jsontext
@@ -84,13 +84,16 @@ def _key(key: str) -> str:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
+        quoted = encode_basestring(value)
         # JSON escapes are YAML escapes, but YAML has more characters that must be escaped
-        return _NOT_PRINTABLE.sub(_escape, json.dumps(value, ensure_ascii=False))
+        return quoted if value.isascii() and value.isprintable() else _NOT_PRINTABLE.sub(_escape, quoted)
     if isinstance(value, float):
         # repr may give 1e-05, which is text to a YAML 1.1 reader; NumPy's floats have a repr of their own
         text = float.__repr__(value)
         return text if "." in text else _EXPONENT.sub(r"\1.0\2", text)
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    if value is None or value is True or value is False:
+        return "null" if value is None else "true" if value else "false"
+    return int.__repr__(value) if isinstance(value, int) else "[]" if isinstance(value, list | tuple) else "{}"
 
 
 def _escape(found: re.Match[str]) -> str:
