@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from runbundle.base.errors import LogCorrupt
@@ -26,8 +25,7 @@ class Pointer(NamedTuple):
         return None if value is None else cls(value["writer"], value["seq"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactRecord:
+class ArtifactRecord(NamedTuple):
     """What was written, as the log says (docs/format.md, section 3.1).
 
     Attributes:
@@ -78,8 +76,7 @@ class ArtifactRecord:
             LogCorrupt: a field is missing.
         """
         try:
-            fields = {name: record[name] for name in _FIELDS if name != "replaces"}
-            return cls(**fields, replaces=Pointer.from_json(record["replaces"]), pointer=pointer)
+            return cls._make((*_told(record), Pointer.from_json(record["replaces"]), pointer))
         except (KeyError, TypeError) as error:
             raise LogCorrupt(
                 f"The artifact record {pointer.seq} of the writer {pointer.writer or '(creator)'} lacks {error}",
@@ -87,7 +84,8 @@ class ArtifactRecord:
             ) from error
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(ArtifactRecord) if field.name != "pointer")
+_FIELDS = tuple(name for name in ArtifactRecord._fields if name != "pointer")
+_told = itemgetter(*(name for name in _FIELDS if name != "replaces"))
 
 
 def label(artifact_id: str, variant: str | None) -> str:

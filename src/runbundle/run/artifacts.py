@@ -298,11 +298,10 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str)
 
 
 def _refuse_twin(session: Session, filename: str) -> None:
-    for other in session.state.paths_by_fold.get(fold(filename), ()):
-        if other != filename:
-            raise ArtifactExists(
-                f"{filename} and {other} are one name on some disks", hint="Give names that differ in more than case"
-            )
+    for other in session.state.twins(filename):
+        raise ArtifactExists(
+            f"{filename} and {other} are one name on some disks", hint="Give names that differ in more than case"
+        )
 
 
 def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: str) -> ArtifactRecord:

@@ -23,6 +23,7 @@ METRICS_STEM = "metrics"
 
 Record = Mapping[str, Any]
 _HAS_DOTS = frozenset(("", ".", ".."))
+_PLAIN_PATH = re.compile(r"(?:(?!\.{0,2}(?:/|\Z))[ -.0-\[\]-~]+(?:/(?!\Z)|\Z))+")  # of printable ASCII, as most are
 _LOG_NAME = re.compile(r"(artifacts|metrics)(?:\.([a-z0-9]{1,32}))?\.jsonl")
 
 
@@ -54,13 +55,13 @@ def scan_of(path: Path) -> Scan:
 
 
 def check_line(record: Record, pointer: Pointer) -> None:
-    """Whether a line of a log, or of a journal of points, holds what docs/format.md promises of it.
+    """``check_fields``, of a line of a log that the library reads.
 
     Raises:
-        LogCorrupt: it does not. UnsupportedVersion: it heads a log of a later version.
+        LogCorrupt: it is not as it must be. UnsupportedVersion: it heads a log of a later version.
     """
     with as_damage(record, pointer):
-        _check_fields(record, pointer)
+        check_fields(record, pointer)
 
 
 class as_damage:  # noqa: N801 - used as a function; as a generator it would take three times as long
@@ -86,29 +87,38 @@ class as_damage:  # noqa: N801 - used as a function; as a generator it would tak
             ) from error
 
 
-def _check_fields(record: Record, pointer: Pointer) -> None:
+def check_fields(record: Record, pointer: Pointer) -> None:
+    """Whether a line of a log, or of a journal of points, holds what docs/format.md promises of it.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: it does not, so within ``as_damage``.
+        UnsupportedVersion: it heads a log of a later version.
+    """
     kind = record["record"]
     if (kind == "header") is not (pointer.seq == 0):
         raise ValueError("a header is the first line, and no other")
-    wanted = _FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, frozenset())
-    lacking = sorted((wanted | {"ts_ms" if kind == "point" else "ts_utc"}) - record.keys())
-    if lacking:
-        raise ValueError(f"it lacks {', '.join(lacking)}")
+    wanted = _FIELDS.get(f"{kind} {record['event']}" if kind in ("attempt", "stage") else kind, _ALL)
+    if not record.keys() >= wanted:
+        raise ValueError(f"it lacks {', '.join(sorted(wanted - record.keys()))}")
     if kind == "header":
         _check_header(record, pointer)
-    places = [record["filename"]] if kind in ("input", "intent", "artifact") else []
-    if kind == "quarantine" or (kind == "stage" and record["event"] == "set_aside"):
-        places = [move[end] for move in record["moved"] for end in ("from", "to") if move[end] is not None]
-    if not all(map(is_path, places)):
-        raise ValueError(f"{places} are not paths in a run")
-    if "bytes" in wanted and not isinstance(record["bytes"], int | None):
-        raise ValueError(f"bytes is {record['bytes']!r}")
-    if "points" in wanted and type(record["points"]) is not int:
-        raise ValueError(f"points is {record['points']!r}")
-    if kind == "quarantine" and any(move["artifact"] is None for move in record["moved"]):
-        raise ValueError("a quarantine says of no record that it is out of force")
-    if kind == "point":
+    elif kind == "point":
         _check_point(record)
+    elif kind in ("input", "intent", "artifact"):
+        _check_paths(record["filename"])
+        if not isinstance(record["bytes"], int | None):
+            raise ValueError(f"bytes is {record['bytes']!r}")
+    elif "moved" in wanted:
+        _check_paths(*(move[end] for move in record["moved"] for end in ("from", "to") if move[end] is not None))
+        if kind == "quarantine" and any(move["artifact"] is None for move in record["moved"]):
+            raise ValueError("a quarantine says of no record that it is out of force")
+    elif "points" in wanted and type(record["points"]) is not int:
+        raise ValueError(f"points is {record['points']!r}")
+
+
+def _check_paths(*paths: Any) -> None:
+    if not all(map(is_path, paths)):
+        raise ValueError(f"{list(paths)} are not paths in a run")
 
 
 def _check_point(record: Record) -> None:
@@ -138,15 +148,18 @@ def _check_header(record: Record, pointer: Pointer) -> None:
 
 def is_path(text: Any) -> bool:
     """Whether a log or a seal may name a file so (docs/format.md, I2)."""
-    if not isinstance(text, str) or "\\" in text or not _HAS_DOTS.isdisjoint(text.split("/")):
+    if not isinstance(text, str):
         return False
-    # what is printable ASCII, as most paths are, holds no control character
-    is_plain = text.isascii() and text.isprintable()
-    return is_plain or not any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
+    if _PLAIN_PATH.fullmatch(text):
+        return True
+    if "\\" in text or not _HAS_DOTS.isdisjoint(text.split("/")):
+        return False
+    return not any(unicodedata.category(char) in ("Cc", "Cs") for char in text)
 
 
+_ALL = frozenset(("ts_utc",))
 _FIELDS = {
-    kind: frozenset(names.split())
+    kind: frozenset(names.split()) | ({"ts_ms"} if kind == "point" else _ALL)
     for kind, names in {
         "header": "format format_version writer host",
         "attempt start": "attempt durability git_hash git_dirty config_sha256 config_resolved_sha256 contract_sha256 "

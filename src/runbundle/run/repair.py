@@ -20,6 +20,7 @@ from runbundle.base.errors import CorruptError, DecodeError, RunbundleError, Run
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import TEMPORARY_PREFIX, Staged
 from runbundle.io.confine import files_below
+from runbundle.io.hashing import Progress, hash_files
 from runbundle.io.journal import Journal, Scan, cut_journal, has_writer
 from runbundle.run.create import open_session
 from runbundle.run.finish import seal
@@ -28,7 +29,7 @@ from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
 from runbundle.run.manifest import MANIFEST, project_manifest, read_manifest
 from runbundle.run.reopen import free_folder, remember_all, set_file_aside, unrecorded
-from runbundle.run.seal import SEAL, Progress, hash_files, is_sealed, sealable
+from runbundle.run.seal import SEAL, is_sealed, sealable
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import read_config, read_contract, settings_to_put_back
 from runbundle.run.state import RunState

@@ -12,13 +12,14 @@ from runbundle.base.findings import Report
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.io.atomic import hash_file
+from runbundle.io.hashing import Progress
 from runbundle.run.artifacts import find_record, read_artifact
 from runbundle.run.check import check
 from runbundle.run.follow import Followed, follow, log_paths
 from runbundle.run.given import given_path
 from runbundle.run.lines import METRICS_STEM
 from runbundle.run.manifest import read_manifest
-from runbundle.run.seal import Progress, is_sealed, read_seal
+from runbundle.run.seal import is_sealed, read_seal
 from runbundle.run.series import Columns, Point, Series, read_points, read_raw
 from runbundle.run.settings import read_contract
 from runbundle.run.state import RunState

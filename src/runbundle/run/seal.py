@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
-from runbundle.io.atomic import TEMPORARY_PREFIX, Written, hash_file, os_errors, replace_file
+from runbundle.io.atomic import TEMPORARY_PREFIX, os_errors, replace_file
 from runbundle.io.confine import files_below, read_regular
+from runbundle.io.hashing import hash_files
 from runbundle.run.lines import is_path
 
 SEAL = "SHA256SUMS"
-_LINE = re.compile(r"([0-9a-f]{64})  (.+)\Z")
-
-Progress = Callable[[int], None]
-_BATCH = 64  # files that a thread takes at a time
-_FEW, _SMALL_BYTES = 64, 1 << 22  # starting threads takes longer than hashing these
+_HEAD = re.compile(r"[0-9a-f]{64}  ")
 
 
 def is_sealed(run_dir: Path) -> bool:
@@ -78,10 +73,10 @@ def read_seal(run_dir: Path) -> tuple[dict[str, str], Digest]:
     except UnicodeDecodeError as error:
         raise _damaged(run_dir, str(error)) from error
     for number, line in enumerate(lines, start=1):
-        match = _LINE.match(line)
-        if not match or match[2] in digests or not is_path(match[2]):
+        digest, path = line[:64], line[66:]
+        if not _HEAD.match(line) or path in digests or not is_path(path):
             raise _damaged(run_dir, f"line {number} is not a new digest and path")
-        digests[match[2]] = match[1]
+        digests[path] = digest
     if rest or not lines:
         raise _damaged(run_dir, "it does not end with a whole line")
     return digests, Digest(hashlib.sha256(data).hexdigest())
@@ -93,36 +88,6 @@ def _damaged(run_dir: Path, reason: str) -> CorruptError:
         hint="Look at what `runbundle verify` says",
         path=run_dir / SEAL,
     )
-
-
-def hash_files(run_dir: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, Written]:
-    """Length and digest of files of a run, hashed on all cores."""
-    folder = str(run_dir)
-
-    def some(batch: Sequence[str]) -> list[tuple[str, Written]]:
-        done = []
-        for path in batch:
-            written = hash_file(f"{folder}/{path}")
-            if progress:
-                progress(written.size)
-            done.append((path, written))
-        return done
-
-    todo = list(paths)
-    is_little = len(todo) <= _FEW and sum(_size(f"{folder}/{path}") for path in todo) < _SMALL_BYTES
-    if is_little or (workers := os.cpu_count() or 1) < 2:
-        return dict(some(todo))
-    size = max(1, min(_BATCH, len(todo) // (4 * workers)))
-    with ThreadPoolExecutor(workers) as pool:
-        batches = [todo[start : start + size] for start in range(0, len(todo), size)]
-        return dict(itertools.chain.from_iterable(pool.map(some, batches)))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - one a file
-    except OSError:  # reading it will say so
-        return 0
 
 
 def check_digest(path: Path, data: bytes, digests: Iterable[str], *, run: str, artifact: str) -> None:

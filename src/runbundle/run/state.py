@@ -5,6 +5,7 @@ Records are applied one by one, in any order across logs; what replaces what is 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.contract.spec import Outcome
-from runbundle.run.lines import CREATOR, Record, as_damage, check_line
+from runbundle.run.lines import CREATOR, Record, as_damage, check_fields
 
 
 class Ending(NamedTuple):
@@ -42,7 +43,7 @@ class RunState:
         endings: for each stage, how its last try ended.
         tries: for each stage, how often it began.
         moves: the files of tries set aside: (from, to, pointer).
-        paths_by_fold: every path in force, by its form on disks that ignore case.
+        by_fold: every path in force, by its form on disks that ignore case; None until ``twins`` are asked for.
         rivals: further records in force of an artifact, by (artifact_id, variant): what takes them out of force may
             stand in a log that is read later. Any that are left when all logs are read break I14.
         announced: digests that files without a record, those of the configuration, may have until the next attempt.
@@ -60,7 +61,7 @@ class RunState:
     endings: dict[str, Ending] = field(default_factory=dict)
     tries: dict[str, int] = field(default_factory=dict)
     moves: list[tuple[str, str, Pointer]] = field(default_factory=list)
-    paths_by_fold: dict[str, set[str]] = field(default_factory=dict)
+    by_fold: dict[str, set[str]] | None = None
     rivals: dict[tuple[str, str | None], list[ArtifactRecord]] = field(default_factory=dict)
     announced: dict[str, set[str]] = field(default_factory=dict)
 
@@ -71,10 +72,10 @@ class RunState:
             LogCorrupt: a field that the format promises is missing.
             UnsupportedVersion: the log is of a later version.
         """
-        check_line(record, pointer)
-        apply = _APPLY.get(record["record"])
-        if apply is not None:
-            with as_damage(record, pointer):
+        with as_damage(record, pointer):
+            check_fields(record, pointer)
+            apply = _APPLY.get(record["record"])
+            if apply is not None:
                 apply(self, record, pointer)
 
     @property
@@ -145,6 +146,14 @@ class RunState:
             return size, frozenset((sha256,))
         return None, frozenset((sha256, *(digest for digest, _ in announced)))
 
+    def twins(self, filename: str) -> Iterator[str]:
+        """The paths in force, but for this very one, that are one name with it on some disks."""
+        if self.by_fold is None:
+            self.by_fold = {}
+            for record in itertools.chain(self.in_force.values(), *self.rivals.values()):
+                self.by_fold.setdefault(fold(record.filename), set()).add(record.filename)
+        return (other for other in self.by_fold.get(fold(filename), ()) if other != filename)
+
     def _apply_header(self, record: Record, pointer: Pointer) -> None:
         self.writers[pointer.writer] = record["host"]
         if pointer.writer == CREATOR:
@@ -175,7 +184,8 @@ class RunState:
             if key in self.in_force:
                 self.rivals.setdefault(key, []).append(self.in_force[key])
             self.in_force[key] = artifact
-            self.paths_by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
+            if self.by_fold is not None:
+                self.by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
 
     def _apply_intent(self, record: Record, pointer: Pointer) -> None:
         replaced = Pointer.from_json(record["replaces"])
@@ -224,8 +234,8 @@ class RunState:
         if not rivals:
             self.rivals.pop(key, None)
         left = [record.filename for record in (self.in_force.get(key), *rivals) if record is not None]
-        if old.filename not in left:
-            self.paths_by_fold[fold(old.filename)].discard(old.filename)
+        if self.by_fold is not None and old.filename not in left:
+            self.by_fold[fold(old.filename)].discard(old.filename)
 
 
 _ANNOUNCED = ("config.yaml", "config_resolved.yaml")

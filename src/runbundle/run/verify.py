@@ -19,12 +19,13 @@ from runbundle.base.findings import Finding, Report
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Written, hash_file, os_errors
 from runbundle.io.confine import files_below, read_regular
+from runbundle.io.hashing import Hashing, Progress
 from runbundle.io.journal import Scan, has_writer
 from runbundle.run.follow import log_paths
 from runbundle.run.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
 from runbundle.run.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
 from runbundle.run.reopen import is_own
-from runbundle.run.seal import SEAL, Progress, hash_files, is_covered, is_sealed, read_seal
+from runbundle.run.seal import SEAL, is_covered, is_sealed, read_seal
 from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, read_config
 from runbundle.run.state import RunState
 
@@ -63,7 +64,7 @@ class _Run:
     def is_regular(self, path: str) -> bool:
         """Whether a file of the run is there; else the finding is made."""
         entry = self.entries.get(path)  # what was listed lies behind no link
-        if entry is not None and entry.is_file(follow_symlinks=False):
+        if entry is not None and _is_file(entry):
             return path not in self.findings
         fault = _place_fault(self.run_dir, path)
         if fault:
@@ -105,11 +106,22 @@ def verify(run_dir: Path, *, root_digest: str | None = None, progress: Progress 
 def _examine(run_dir: Path, root_digest: str | None, progress: Progress | None) -> _Run:
     run = _Run(run_dir, files_below(run_dir))
     _read_seal(run, root_digest)
-    _check_logs(run)
-    run.due = _due(run)
-    _check_files(run, progress)
+    if run.seal is None:
+        _check_logs(run)
+        run.due = _due(run)
+    sure: Iterable[str] = run.seal or (path for path, expected in run.due.items() if expected.digests)
+    sure = [path for path in sure if not is_log(path) and path in run.entries and _is_file(run.entries[path])]
+    with Hashing(run_dir, sure, progress) as hashing:  # while the log of a sealed run is read
+        if run.seal is not None:
+            _check_logs(run)
+            run.due = _due(run)
+        _check_files(run, hashing)
     _check_strays(run)
     return run
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
 
 
 def _read_seal(run: _Run, root_digest: str | None) -> None:
@@ -204,10 +216,10 @@ def _told_by_logs(run: _Run) -> dict[str, Expected]:
     return told
 
 
-def _check_files(run: _Run, progress: Progress | None) -> None:
+def _check_files(run: _Run, hashing: Hashing) -> None:
     due = run.due
     there = [path for path in sorted(due) if run.is_regular(path) and due[path].digests and not is_log(path)]
-    hashed = hash_files(run.run_dir, there, progress)
+    hashed = hashing.of(there)
     differing = [path for path in there if hashed[path].sha256 not in due[path].digests]
     for path in differing:
         if path != MANIFEST:

@@ -14,7 +14,6 @@ from runbundle.io.atomic import (
     Staged,
     copy_into,
     create_file,
-    create_unseen,
     hash_file,
     make_folder,
     move,
@@ -202,7 +201,6 @@ def test_an_interrupt_inside_the_writing_leaves_nothing(
     ("put", "steps"),
     [
         (create_file, ["write temp", "link temp a.txt", "unlink temp"]),
-        (create_unseen, ["write a.txt"]),
         (replace_file, ["write temp", "replace temp a.txt"]),
         (replace_safely, ["write temp", "fsync temp", "replace temp a.txt", "fsync folder"]),
     ],
@@ -234,14 +232,6 @@ def test_the_order_of_steps(put: Put, steps: list[str], tmp_path: Path, monkeypa
         monkeypatch.setattr(os, name, record(name, getattr(os, name)))
     put(folder / "a.txt", b"x")
     assert taken == steps
-
-
-def test_a_file_that_nobody_sees_yet_is_still_created_only_once(tmp_path: Path) -> None:
-    written = create_unseen(tmp_path / "a.txt", DATA)
-    assert (written.size, written.sha256) == (len(DATA), hashlib.sha256(DATA).hexdigest())
-    with pytest.raises(UnavailableError, match="File exists"):
-        create_unseen(tmp_path / "a.txt", b"other")
-    assert (tmp_path / "a.txt").read_bytes() == DATA
 
 
 def test_a_stirred_folder_holds_what_it_held_and_was_written_to(
@@ -362,7 +352,6 @@ GONE: dict[str, Callable[[Path], object]] = {
     "sync": lambda folder: atomic.sync_file(folder / "a"),
     "sync folder": lambda folder: atomic.sync_folder(folder / "file"),
     "stir": lambda folder: stir_folder(folder / "no"),
-    "unseen": lambda folder: create_unseen(folder / "no" / "a", b""),
 }
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import runbundle as rb
 from runbundle import errors
-from runbundle.run import create
+from runbundle.io.unseen import UnseenFolder
 from sample_runs import CONTRACT, LOG, MANIFEST, FixedClock, codes, files, project
 
 
@@ -154,15 +154,15 @@ def test_a_new_run_holds_all_it_must(tmp_path: Path) -> None:
 
 def test_a_run_is_visible_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[str]] = []
-    rename = create._rename_new
+    name = UnseenFolder.name
 
-    def spy(folder: Path, place: Path) -> bool:
-        assert folder.name.startswith(".new-")
-        seen.append(files(folder))
-        assert not place.exists()
-        return rename(folder, place)
+    def spy(folder: UnseenFolder, place: str) -> bool:
+        assert Path(folder.path).name.startswith(".new-")
+        seen.append(files(Path(folder.path)))
+        assert not Path(place).exists()
+        return name(folder, place)
 
-    monkeypatch.setattr(create, "_rename_new", spy)
+    monkeypatch.setattr(UnseenFolder, "name", spy)
     project(tmp_path).start()
     assert seen == [{MANIFEST, "config.yaml", "config_resolved.yaml", LOG}]
 
@@ -174,7 +174,7 @@ def test_what_fails_on_the_way_leaves_nothing(
     def fail(*_: object) -> bool:
         raise error
 
-    monkeypatch.setattr(create, "_rename_new", fail)
+    monkeypatch.setattr(UnseenFolder, "name", fail)
     with pytest.raises((errors.UnavailableError, KeyboardInterrupt)):
         project(tmp_path).start()
     assert list((tmp_path / "runs" / "demo").iterdir()) == []
