@@ -100,6 +100,6 @@ def test_only_the_module_that_makes_runs_renames_folders_into_place() -> None:
     makers = [
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "src/runbundle").rglob("*.py")
-        if "NEW_PREFIX" in path.read_text() and "rename(" in path.read_text()
+        if "UnseenFolder(" in path.read_text()
     ]
     assert makers == ["src/runbundle/run/create.py"]

@@ -31,9 +31,7 @@ class SystemClock:
         """The machine's time, in UTC."""
         return datetime.fromtimestamp(time.time(), UTC)
 
-    def nanoseconds(self) -> int:
-        """The machine's time, in nanoseconds since 1970 UTC."""
-        return time.time_ns()
+    nanoseconds = staticmethod(time.time_ns)
 
     def random(self, count: int) -> bytes:
         """Random bytes of the operating system."""

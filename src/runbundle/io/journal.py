@@ -50,11 +50,7 @@ _LOCK_PATIENCE_S = 0.5  # a reader that probes whether a writer lives holds the 
 _open_journals: weakref.WeakSet[Journal]
 
 
-class Link(NamedTuple):
-    """What a line hands on to the next: its CRC-32, and its SHA-256 in a journal that carries it."""
-
-    crc32: int
-    sha256: str
+Link = tuple[int, str]  # what a line hands on to the next: its CRC-32, and its SHA-256 in a journal that carries it
 
 
 class Chain(NamedTuple):
@@ -68,30 +64,30 @@ class Chain(NamedTuple):
 
     def carried(self, link: Link) -> dict[str, str]:
         """What a line says of the line before."""
-        return {"prev_sha256": link.sha256} if self.has_sha256 else {}
+        return {"prev_sha256": link[1]} if self.has_sha256 else {}
 
     def closed(self, data: bytes, link: Link) -> tuple[bytes, Link]:
         """A line with its own CRC-32 as its last field, and what it hands on."""
         head = data[:-2]  # all but the brace and the newline
-        crc = crc32(head, link.crc32)
+        crc = crc32(head, link[0])
         raw = b'%b,"crc32":%d}\n' % (head, crc)
         return raw, self._link(raw, crc)
 
     def follow(self, raw: bytes, record: Mapping[str, Any], link: Link) -> Link | str:
         """What a line hands on, or what is wrong with it."""
         head, mark, tail = raw.rpartition(b',"crc32":')
-        crc = crc32(head, link.crc32)
-        if not mark or tail != b"%d}\n" % crc or (self.has_sha256 and record.get("prev_sha256") != link.sha256):
+        crc = crc32(head, link[0])
+        if not mark or tail != b"%d}\n" % crc or (self.has_sha256 and record.get("prev_sha256") != link[1]):
             return "the line was changed, or does not follow from the line before"
         return self._link(raw, crc)
 
     def _link(self, raw: bytes, crc: int) -> Link:
-        return Link(crc, hashlib.sha256(raw).hexdigest() if self.has_sha256 else "")
+        return crc, hashlib.sha256(raw).hexdigest() if self.has_sha256 else ""
 
 
 SHA256 = Chain(has_sha256=True)
 CRC32 = Chain(has_sha256=False)
-FIRST_LINK = Link(0, "0" * 64)
+FIRST_LINK: Link = (0, "0" * 64)
 
 Parse = Callable[[bytes], Any]
 
@@ -165,8 +161,8 @@ class Scan:
                     self.torn_bytes = len(raw)
                     return
                 record = self._checked(raw)
-                after = self.chain.follow(raw, record, self.link) if isinstance(record, dict) else record
-                if not isinstance(record, dict) or not isinstance(after, Link):
+                after = record if isinstance(record, str) else self.chain.follow(raw, record, self.link)
+                if isinstance(record, str) or isinstance(after, str):
                     self.damage = Damage(self.seq + 1, self.good_bytes, str(after))
                     return
                 self.seq += 1

@@ -177,9 +177,12 @@ def seal(session: Session, found: Iterable[str]) -> Digest:
 
 
 def _put(session: Session, relative: str, data: bytes) -> None:
+    """Write a file of the library's own, whole also after a power cut; its name becomes safe with the next group."""
     with Staged(f"{session.run_dir}/{relative}") as staged:
         staged.write(data)
-        session.own_digests[relative] = session.put_in_place(staged).sha256
+        session.own_digests[relative] = staged.seal(sync=True).sha256
+        staged.replace()
+        session.unsynced.remember_folder(staged.folder)
 
 
 def recorded_digests(run_dir: Path, state: RunState) -> dict[str, str]:

@@ -37,11 +37,14 @@ class _Group:
 
     Attributes:
         names: the names. pick: takes their values out of a mapping, in order. size: how many there are.
-        steps, rows: the points. next_step: what a step that is left out will be.
+        points: step and row of each. keep: append one. next_step: what a step that is left out will be.
         peers: the groups that share a name with this one, itself among them.
     """
 
-    __slots__ = ("names", "next_step", "peers", "pick", "rows", "size", "steps")
+    __slots__ = ("keep", "names", "next_step", "peers", "pick", "points", "size")
+
+    keep: Callable[[tuple[int, tuple[float, ...]]], None]
+    points: list[tuple[int, tuple[float, ...]]]
 
     def __init__(self, names: tuple[str, ...], next_step: int) -> None:
         self.names = names
@@ -50,9 +53,13 @@ class _Group:
             operator.itemgetter(*names) if len(names) > 1 else lambda values: (values[names[0]],)
         )
         self.next_step = next_step
-        self.steps: list[int] = []
-        self.rows: list[tuple[float, ...]] = []
         self.peers = [self]
+        self.begin()
+
+    def begin(self) -> None:
+        """Have no points."""
+        self.points = []
+        self.keep = self.points.append
 
 
 class MetricLog:
@@ -61,9 +68,6 @@ class MetricLog:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._journal: PointJournal | None = None
-        self._nanoseconds = session.clock.nanoseconds
-        self._is_power = session.is_power
-        self._attempt = session.attempt
         self._begin()
 
     def _begin(self) -> None:
@@ -104,12 +108,11 @@ class MetricLog:
                 try:
                     if step is None:
                         step = self._next(group)
-                    journal.put_point(self._attempt, step, self._nanoseconds() // 1_000_000, values, self._is_power)
+                    journal.put_point(step, values)
                     if step >= group.next_step:
                         group.next_step = step + 1
-                    group.steps.append(step)
-                    group.rows.append(row)
-                    if len(group.steps) >= _BATCH:
+                    group.keep((step, row))
+                    if len(group.points) >= _BATCH:
                         self._gather(group)
                     return  # noqa: TRY300 - the way of nearly every point
                 except TypeError:  # a key that is no plain text
@@ -140,12 +143,11 @@ class MetricLog:
             with self._session.acting(), (journal := self._open()).lock:  # looking at a value may have taken long
                 group = self._groups.get(names) or self._new_group(names)
                 number = self._next(group) if given is None else given
-                journal.put_point(self._attempt, number, self._nanoseconds() // 1_000_000, spelled, self._is_power)
+                journal.put_point(number, spelled)
                 self._last = group
-                group.rows.append(tuple(numbers.values()))
-                group.steps.append(number)
+                group.keep((number, tuple(numbers.values())))
                 group.next_step = max(group.next_step, number + 1)
-                if len(group.steps) >= _BATCH:
+                if len(group.points) >= _BATCH:
                     self._gather(group)
 
     def _new_group(self, names: tuple[str, ...]) -> _Group:
@@ -163,11 +165,12 @@ class MetricLog:
 
     def _gather(self, group: _Group) -> None:
         """Take in a batch. Where groups share a name, the columns find out if that is not the order of the journal."""
-        steps, group.steps = group.steps, []
-        rows, group.rows = group.rows, []
-        if steps:
+        points = group.points
+        if points:
+            group.begin()
+            steps, rows = zip(*points, strict=True)
             self._columns.add(group.names, steps, rows)
-            self._lines += len(steps)  # last: who was interrupted above is found out by the length of the journal
+            self._lines += len(points)  # last: who was interrupted above is found out by the length of the journal
 
     def _let_go(self) -> None:
         """Gather all points, and forget the groups: who holds one sees that it has no peers any more."""
@@ -227,6 +230,7 @@ class MetricLog:
             self._columns = read_columns(path, session.writer, limit=INLINE_POINTS)
             journal = PointJournal.reopen(path, CRC32)
         try:
+            journal.is_for(session.attempt, session.clock.nanoseconds, sync=session.is_power)
             if journal.seq == 0:
                 header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": session.writer}
                 full = {"record": "header", "ts_utc": session.now(), **header, "host": provenance.host()}

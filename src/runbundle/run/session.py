@@ -264,12 +264,11 @@ class Session:
 
     def put_in_place(self, staged: Staged, announce: Callable[[Written], None] | None = None) -> Written:
         """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
-        is_new = not os.path.lexists(staged.place)
-        was_safe = self.is_power or (not is_new and self.unsynced.is_safe(staged.place))
+        was_safe = self.is_power or self.unsynced.is_safe(staged.place)
         written = staged.seal(sync=was_safe)
         if not was_safe:
             with self.lock:  # no mark is said meanwhile
-                if is_new or not self.unsynced.is_safe(staged.place):
+                if not self.unsynced.is_safe(staged.place):
                     if announce is not None:
                         announce(written)
                     staged.replace()

@@ -29,7 +29,6 @@ from runbundle.io.journal import (
     SHA256,
     Chain,
     Journal,
-    Link,
     Scan,
     cut_journal,
     has_writer,
@@ -91,7 +90,7 @@ def test_what_was_appended_is_read_at_once(journal: Journal, path: Path) -> None
     assert content.good_bytes == path.stat().st_size
     assert (content.torn_bytes, content.damage) == (0, None)
     last = path.read_bytes().splitlines(keepends=True)[-1]
-    assert content.last_link == Link(json.loads(last)["crc32"], hashlib.sha256(last).hexdigest())
+    assert content.last_link == (json.loads(last)["crc32"], hashlib.sha256(last).hexdigest())
 
 
 def test_a_journal_is_created_once(data: bytes, path: Path) -> None:
@@ -114,7 +113,7 @@ def test_an_empty_journal_goes_on_at_zero(path: Path) -> None:
     again = Journal.reopen(path)
     assert again.append({"record": "note"}) == 0
     again.close()
-    assert read_intact(path).records[0]["prev_sha256"] == FIRST_LINK.sha256 == "0" * 64
+    assert read_intact(path).records[0]["prev_sha256"] == FIRST_LINK[1] == "0" * 64
 
 
 @pytest.mark.parametrize(
@@ -626,6 +625,7 @@ def test_what_is_safe_is_not_synced_again(journal: Journal, monkeypatch: pytest.
 @pytest.fixture
 def points(path: Path) -> Iterator[PointJournal]:
     made = PointJournal.create(path, CRC32)
+    made.is_for(1, lambda: 1_700_000_000_000_999_999, sync=False)
     yield made
     made.close()
 
@@ -633,7 +633,7 @@ def points(path: Path) -> Iterator[PointJournal]:
 def test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before(points: PointJournal, path: Path) -> None:
     points.append({"record": "header"})
     for step in range(3):
-        points.put_point(1, step, 1_700_000_000_000 + step, {"größe": 0.5, "a": step}, sync=False)
+        points.put_point(step, {"größe": 0.5, "a": step})
     crc = 0
     for seq, raw in enumerate(path.read_bytes().splitlines(keepends=True)):
         record = json.loads(raw)
@@ -641,12 +641,12 @@ def test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before(points: PointJ
         assert raw.endswith(b',"crc32":%d}\n' % crc)
         assert record["seq"] == seq
         assert list(record) == [*sorted(record.keys() - {"crc32"}), "crc32"]
-    assert points.end == (4, Link(crc, ""), path.stat().st_size)
+    assert points.end == (4, (crc, ""), path.stat().st_size)
     assert read_intact(path, CRC32).records[-1] == {
         "record": "point",
         "attempt": 1,
         "step": 2,
-        "ts_ms": 1_700_000_000_002,
+        "ts_ms": 1_700_000_000_000,
         "values": {"größe": 0.5, "a": 2},
         "seq": 3,
         "crc32": crc,
@@ -658,12 +658,13 @@ def test_a_point_is_a_line_chained_by_the_crc32_of_the_one_before(points: PointJ
 def test_a_point_that_cannot_be_spelt_leaves_nothing(
     points: PointJournal, path: Path, values: dict[str, Any], *, sync: bool
 ) -> None:
-    points.put_point(1, 0, 0, {"x": 1}, sync)
+    points.is_for(1, lambda: 0, sync=sync)
+    points.put_point(0, {"x": 1})
     before = path.read_bytes()
     with pytest.raises(TypeError):
-        points.put_point(1, 1, 0, values, sync)
+        points.put_point(1, values)
     assert path.read_bytes() == before
-    points.put_point(1, 1, 0, {"x": 2}, sync)
+    points.put_point(1, {"x": 2})
     assert len(read_intact(path, CRC32).records) == 2
 
 
@@ -674,7 +675,7 @@ def test_short_writes_make_one_point(
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:size]))
     for step in range(3):
-        points.put_point(1, step, 0, {"x": step}, sync=False)
+        points.put_point(step, {"x": step})
     assert [record["step"] for record in read_intact(path, CRC32).records] == [0, 1, 2]
 
 
@@ -683,7 +684,7 @@ def test_short_writes_make_one_point(
 def test_a_point_that_was_stopped_is_taken_back(
     points: PointJournal, path: Path, monkeypatch: pytest.MonkeyPatch, share: int, kind: type[BaseException]
 ) -> None:
-    points.put_point(1, 0, 0, {"x": 0}, sync=False)
+    points.put_point(0, {"x": 0})
     before, write = path.read_bytes(), os.write
 
     def stop(fd: int, data: bytes) -> int:
@@ -693,9 +694,9 @@ def test_a_point_that_was_stopped_is_taken_back(
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", stop)
         with pytest.raises(KeyboardInterrupt if kind is KeyboardInterrupt else UnavailableError):
-            points.put_point(1, 1, 0, {"x": 1}, sync=False)
+            points.put_point(1, {"x": 1})
     assert path.read_bytes() == before
-    points.put_point(1, 2, 0, {"x": 2}, sync=False)
+    points.put_point(2, {"x": 2})
     assert [record["step"] for record in read_intact(path, CRC32).records] == [0, 2]
 
 
@@ -703,12 +704,14 @@ def test_a_safe_point_is_synced_and_one_in_a_closed_journal_is_refused(
     points: PointJournal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disk = Disk(monkeypatch, [])
-    points.put_point(1, 0, 0, {"x": 0}, sync=True)
+    points.is_for(1, lambda: 0, sync=True)
+    points.put_point(0, {"x": 0})
     assert disk.synced == [path.stat().st_ino]
     points.close()
     for sync in (True, False):
+        points.is_for(1, lambda: 0, sync=sync)
         with pytest.raises(RunClosed):
-            points.put_point(1, 1, 0, {"x": 0}, sync)
+            points.put_point(1, {"x": 0})
     assert len(read_intact(path, CRC32).records) == 1
 
 
