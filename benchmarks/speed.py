@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-LIMIT, OURS, HASHLIB = "limit", "runbundle", "hashlib"
+LIMIT, OURS, HASHLIB, FLOOR = "limit", "runbundle", "hashlib", "floor"
 PEERS = ("mlflow", "trackio", "aim", "sacred", "dvclive", "tensorboardX", "signac", "wandb")
 TIMEOUT_S = 1800
 PEER_TIMEOUT_S = 180
@@ -141,6 +141,7 @@ ROWS = (
         sizes=(1_000, 100_000),
         unit="steps",
         figures=(time_ratio("raw", 1.3, 2),),
+        also=(FLOOR,),
         peer_size=1_000,
     ),
     Row(
@@ -186,6 +187,7 @@ ROWS = (
         sizes=(1_000,),
         unit="files",
         figures=(time_ratio("sha256", 2, 3),),
+        also=(FLOOR,),
         peer_size=1_000,
     ),
     Row(
@@ -231,6 +233,7 @@ ROWS = (
         sizes=(200,),
         unit="runs",
         figures=(time_ratio("raw", 8, 12),),
+        also=(FLOOR,),
         peer_size=50,
     ),
     Row(
@@ -332,7 +335,7 @@ class Bench:
 def _module(side: str) -> str:
     if side in PEERS:
         return "peers.py"
-    return "limits.py" if side in {LIMIT, HASHLIB} else "ours.py"
+    return "limits.py" if side in {LIMIT, HASHLIB} else "floors.py" if side == FLOOR else "ours.py"
 
 
 def _environment(home: Path) -> dict[str, str]:

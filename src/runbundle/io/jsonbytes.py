@@ -17,11 +17,7 @@ from runbundle.base import jsontext
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
 _LINE = orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-# a double as marshal spells it ends with its exponent: 4 bits in the last byte but one, 7 and the sign in the last
-_ONES = bytes(
-    ord("b") if byte == 0xFF else ord("l") if byte == 0x7F else ord("e") if byte >= 0xF0 else 0 for byte in range(256)
-)
-_ALL_ONES = (b"el", b"eb", b"bl", b"bb")
+_DOUBLE = ord("g")  # how marshal begins a double, which has 8 bytes more; 0x80 marks one that is held twice
 
 
 def pretty(value: Any, *, what: str = "the value") -> bytes:
@@ -70,13 +66,18 @@ def quickly(value: Any, options: int = 0) -> bytes | None:
         data = orjson.dumps(value, option=options)
     except (TypeError, ValueError):
         return None
-    return None if b"null" in data and _may_hold_non_finite(marshalled) else data
+    return None if _may_hold_non_finite(marshalled) and b"null" in data else data
 
 
 def _may_hold_non_finite(marshalled: bytes) -> bool:
-    """Whether two bytes side by side are as the last two of a NaN or an infinity, whose exponent is all ones.
+    """Whether there is something like a double whose exponent is all ones, as that of NaN and of infinities.
 
-    Other values may hold such bytes too: those are looked at one by one.
+    Its last byte has the sign and 7 bits of it, the one before 4 bits. Other values may hold such bytes too.
     """
-    marked = marshalled.translate(_ONES)
-    return any(pair in marked for pair in _ALL_ONES)
+    for last in (0x7F, 0xFF):
+        place = marshalled.find(last, 8)
+        while place > 0:
+            if marshalled[place - 1] >= 0xF0 and marshalled[place - 8] & 0x7F == _DOUBLE:
+                return True
+            place = marshalled.find(last, place + 1)
+    return False
