@@ -25,8 +25,9 @@ from runbundle.run import provenance
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
 from runbundle.run.manifest import MANIFEST, project_manifest
+from runbundle.run.secrets import Shown, mask_command
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, config_bytes
+from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, Settings
 from runbundle.run.state import RunState
 
 NEW_PREFIX = ".new-"
@@ -60,7 +61,7 @@ class Plan:
         return self.store / self.layout.run_folder.format(project=self.project_name, run_id=run_id)
 
 
-def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Session:
+def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
     """Make a run folder, whole and exclusively, and open it for writing.
 
     Raises:
@@ -81,7 +82,7 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
     for _ in range(_CLASHES):
         place = plan.place_of(name)
         if not os.path.lexists(place):  # only saves the building: the renaming decides
-            session = _build(plan, config, place, moment, code)
+            session = _build(plan, settings, place, moment, code)
             if session is not None:
                 return session
         if run_id is not None:
@@ -90,9 +91,7 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
     raise RunExists(f"A run {name} is there already", hint="Give another id", run=name, path=plan.place_of(name))
 
 
-def _build(
-    plan: Plan, config: Mapping[str, Any], place: Path, moment: datetime, code: provenance.GitState
-) -> Session | None:
+def _build(plan: Plan, settings: Settings, place: Path, moment: datetime, code: provenance.GitState) -> Session | None:
     """A new run at that place, or None where it is taken."""
     uuid = uuid7(plan.clock)
     folder = place.parent / f"{NEW_PREFIX}{uuid}"
@@ -102,7 +101,7 @@ def _build(
             _make_new(folder)
             log = Journal.create(folder / log_name(CREATOR))
             identity = {"run_id": place.name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
-            state, digests = _fill(plan, folder, log, config, identity, code)
+            state, digests = _fill(plan, folder, log, settings, identity, code)
             for path in digests:  # a power cut leaves a run that is whole, or none
                 sync_file(f"{folder}/{path}")
             log.sync()
@@ -115,7 +114,9 @@ def _build(
         _give_up(folder, log)
         return None
     log.path = place / log_name(CREATOR)
+    config = settings.config.resolved
     session = open_session(place, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
+    session.shown = settings.shown
     session.own_digests = digests
     try:
         _settle(session, plan)
@@ -142,12 +143,12 @@ def _fill(
     plan: Plan,
     folder: Path,
     log: Journal,
-    config: Mapping[str, Any],
+    settings: Settings,
     identity: Mapping[str, Any],
     code: provenance.GitState,
 ) -> tuple[RunState, dict[str, str]]:
     """Everything that a run has from its first moment on; returns what its log says, and the digests of its files."""
-    files = dict.fromkeys((CONFIG, CONFIG_RESOLVED), config_bytes(config))
+    files = dict(settings.files)
     if plan.contract is not None:
         files[CONTRACT] = pretty(to_mapping(plan.contract))
     digests: dict[str, str] = {name: create_unseen(f"{folder}/{name}", data).sha256 for name, data in files.items()}
@@ -175,17 +176,19 @@ def _fill(
     state = RunState()
     for record in (
         {"record": "header", "ts_utc": now, "host": host, **header},
-        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told, plan.durability)},
+        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told, plan.durability, settings.shown)},
     ):
         state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
-    manifest = create_unseen(f"{folder}/{MANIFEST}", checked_pretty(project_manifest(state, config)))
+    manifest = create_unseen(f"{folder}/{MANIFEST}", checked_pretty(project_manifest(state, settings.shown.resolved)))
     return state, {**digests, MANIFEST: manifest.sha256}
 
 
 def attempt_start(
-    number: int, code: provenance.GitState, digests: Mapping[str, Any], durability: Durability
+    number: int, code: provenance.GitState, digests: Mapping[str, Any], durability: Durability, shown: Shown
 ) -> dict[str, Any]:
     """The fields of the record that begins an attempt: what runs, where, and with what."""
+    command, masked_command = mask_command(provenance.command(), shown.hide)
+    masked = {"masked": list(shown.masked), "masked_command": list(masked_command)}
     return {
         "event": "start",
         "attempt": number,
@@ -195,8 +198,9 @@ def attempt_start(
         "package_versions": provenance.package_versions(),
         "python": provenance.python(),
         "platform": provenance.system(),
-        "command": provenance.command(),
+        "command": command,
         "host": provenance.host(),
+        **{name: keys for name, keys in masked.items() if keys},
         **digests,
     }
 

@@ -18,14 +18,14 @@ from runbundle.contract.contract import Contract
 from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
 from runbundle.run import provenance
-from runbundle.run.config import as_mapping
 from runbundle.run.create import Plan, create_run
 from runbundle.run.given import given_path
 from runbundle.run.join import RUN_DIR_VARIABLE
-from runbundle.run.manifest import FIELDS, MANIFEST
+from runbundle.run.manifest import FIELDS, MANIFEST, MORE_FIELDS
 from runbundle.run.reopen import reopen
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
+from runbundle.run.settings import Settings
 
 PRODUCER = {"name": "runbundle", "version": __version__}
 _LOOKS_LIKE_RUN_ID = re.compile(r"run_\d|\d{4}-\d{2}-\d{2}_")
@@ -88,19 +88,20 @@ class Project:
         instead, which keeps its configuration.
 
         Args:
-            config: a mapping or dataclass of plain values, kept as ``config.yaml`` and ``config_resolved.yaml``.
+            config: a mapping, dataclass or OmegaConf ``DictConfig`` of plain values, kept as ``config.yaml``, and with
+                every ``${...}`` resolved as ``config_resolved.yaml``; secrets are masked in both.
             run_id: one path component; left out, the layout's template gives one.
 
         Raises:
             RunExists: a run of that id is there. InvalidConfig, InvalidName: what was given cannot be taken.
             InvalidValue: the store is a file. UnavailableError: it cannot be written.
         """
-        resolved = as_mapping(config)
+        settings = Settings.of(config)
         if run_id is not None:
             check_portable(run_id, what="run id")
         if os.environ.get(RUN_DIR_VARIABLE):
             return joined(os.environ[RUN_DIR_VARIABLE], self.durability)
-        return RunIO(create_run(self._plan(), resolved, run_id))
+        return RunIO(create_run(self._plan(), settings, run_id))
 
     def resume(self, run_id: str, config: Any = None, *, allow_changed: bool = False) -> RunIO:
         """Open a failed, aborted or interrupted run for another attempt.
@@ -110,7 +111,7 @@ class Project:
 
         Args:
             run_id: the run's id in this project.
-            config: the configuration to go on with; left out, that of the run.
+            config: the configuration to go on with; left out, that of the run, in which secrets are masked.
             allow_changed: go on although the code, the configuration or the contract differ.
 
         Raises:
@@ -125,7 +126,7 @@ class Project:
         return RunIO(
             reopen(
                 run_dir,
-                None if config is None else as_mapping(config),
+                None if config is None else Settings.of(config),
                 self.contract,
                 clock=self.clock,
                 durability=plan.durability,
@@ -155,7 +156,7 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
     if not isinstance(facts, Mapping):
         raise InvalidType(f"facts are a mapping, not {type(facts).__name__}")
     jsontext.refuse_non_json(dict(facts), "facts")
-    taken = sorted(FIELDS & facts.keys())
+    taken = sorted((FIELDS | MORE_FIELDS) & facts.keys())
     if taken:
         raise InvalidName(f"The facts {', '.join(taken)} are fields of the manifest", hint="Give them other names")
 

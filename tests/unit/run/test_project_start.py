@@ -223,7 +223,7 @@ def _circular() -> dict[str, Any]:
     [
         {"a": float("nan")},
         {"a": {1, 2}},
-        {"a": {"b": "${oc.env:HOME}"}},
+        {"a": {"b": "${oc.env:NOT_SET_ANYWHERE}"}},
         {"a": ["x", "pre ${b} post"]},
         {1: "x"},
         {"a": b"x"},
@@ -244,7 +244,7 @@ def test_a_configuration_that_cannot_be_kept_is_refused(tmp_path: Path, config: 
     assert isinstance(caught.value, errors.InvalidConfig)
 
 
-def test_the_place_of_what_is_not_resolved_is_named(tmp_path: Path) -> None:
+def test_the_place_of_what_cannot_be_resolved_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidConfig, match=r"at model\.layers\[1\]"):
         project(tmp_path).start({"model": {"layers": [1, "${n}"]}})
 
