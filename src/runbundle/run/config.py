@@ -101,7 +101,7 @@ def _plain(value: Any) -> Any:
 def _is_node(value: Any) -> bool:
     """Whether a value is OmegaConf's, told without loading it: only who has it can hold one."""
     omegaconf = sys.modules.get("omegaconf")
-    return omegaconf is not None and isinstance(value, omegaconf.DictConfig | omegaconf.ListConfig)
+    return omegaconf is not None and isinstance(value, omegaconf.Container)
 
 
 def _resolve(config: Any, unresolved: list[str]) -> Any:

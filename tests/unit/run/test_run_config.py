@@ -44,7 +44,7 @@ class Training:
     half: str = "${optimizer.lr}"
 
 
-COMPOSED = {
+COMPOSED: dict[str, Any] = {
     "lr": 0.1,
     "name": "run-${lr}",
     "optimizer": {"lr": "${lr}", "betas": [0.9, "${optimizer.lr}"]},
@@ -101,7 +101,8 @@ def test_readers_of_yaml_1_1_and_1_2_read_both_files_alike(tmp_path: Path, name:
     )
     text = (run.path / name).read_text(encoding="utf-8")
     old, new = pyyaml.safe_load(text), YAML(typ="safe", pure=True).load(text)
-    assert old == new == yaml.load(text.encode()) == OmegaConf.to_container(OmegaConf.create(text))
+    other: Any = OmegaConf.create(text)
+    assert old == new == yaml.load(text.encode()) == OmegaConf.to_container(other)
 
 
 def _cyclic() -> DictConfig:
