@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,6 +25,7 @@ from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
 from runbundle.run.join import RUN_DIR_VARIABLE, join
 from runbundle.run.metrics import MetricLog, Summary
+from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
 from runbundle.run.stages import Stage, skip
 from runbundle.run.textlog import TextLog
@@ -305,6 +306,19 @@ class RunIO:
                 else:
                     self._logger.addHandler(log)
         return self._logger
+
+    def scoped(self, ids: Iterable[str] | None = None, kinds: Iterable[str] | None = None) -> ScopedRunIO:
+        """A handle for a skill: it writes artifacts of these ids and of these kinds, logs and reads, and nothing else.
+
+        Args:
+            ids: artifact ids; left out, any.
+            kinds: kinds of artifacts; left out, any that are declared. With ``extra``, also ``save`` works.
+
+        Raises:
+            ContractError: the run's contract declares no such id or kind. InvalidType: text is no collection of names.
+        """
+        with self._session.blamed():
+            return ScopedRunIO(self, Scope.of(ids, kinds, self.contract))
 
     def flush(self) -> None:
         """When this returns, a power cut loses nothing that was written or logged before."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml as pyyaml
 from omegaconf import DictConfig, OmegaConf
 from ruamel.yaml import YAML
 
@@ -100,9 +99,9 @@ def test_readers_of_yaml_1_1_and_1_2_read_both_files_alike(tmp_path: Path, name:
         {**COMPOSED, "date": "2026-11-21", "exponent": 1e-07, "on": "yes", "sexagesimal": "1:30"}
     )
     text = (run.path / name).read_text(encoding="utf-8")
-    old, new = pyyaml.safe_load(text), YAML(typ="safe", pure=True).load(text)
-    other: Any = OmegaConf.create(text)
-    assert old == new == yaml.load(text.encode()) == OmegaConf.to_container(other)
+    reader = YAML(typ="safe", pure=True)
+    other: Any = OmegaConf.create(text)  # by PyYAML, which is of 1.1
+    assert reader.load(text) == yaml.load(text.encode()) == OmegaConf.to_container(other)
 
 
 def _cyclic() -> DictConfig:
