@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runbundle.base.clock import Clock, timestamp
@@ -22,6 +22,8 @@ from runbundle.io.atomic import create_unseen, make_folder, os_errors, sync_file
 from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.run import provenance
+from runbundle.run.code import GitState, code_here
+from runbundle.run.evidence import Evidence
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
 from runbundle.run.manifest import MANIFEST, project_manifest
@@ -52,9 +54,9 @@ class Plan:
         return self.contract.layout if self.contract else STANDARD
 
     @property
-    def code(self) -> provenance.GitState:
+    def code(self) -> GitState:
         """The state of the code that runs."""
-        return provenance.code_here(self.store)
+        return code_here(self.store)
 
     def place_of(self, run_id: str) -> Path:
         """The folder of a run."""
@@ -91,7 +93,7 @@ def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
     raise RunExists(f"A run {name} is there already", hint="Give another id", run=name, path=plan.place_of(name))
 
 
-def _build(plan: Plan, settings: Settings, place: Path, moment: datetime, code: provenance.GitState) -> Session | None:
+def _build(plan: Plan, settings: Settings, place: Path, moment: datetime, code: GitState) -> Session | None:
     """A new run at that place, or None where it is taken."""
     uuid = uuid7(plan.clock)
     folder = place.parent / f"{NEW_PREFIX}{uuid}"
@@ -101,7 +103,7 @@ def _build(plan: Plan, settings: Settings, place: Path, moment: datetime, code: 
             _make_new(folder)
             log = Journal.create(folder / log_name(CREATOR))
             identity = {"run_id": place.name, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
-            state, digests = _fill(plan, folder, log, settings, identity, code)
+            state, digests, kept = _fill(plan, folder, log, settings, identity, code)
             for path in digests:  # a power cut leaves a run that is whole, or none
                 sync_file(f"{folder}/{path}")
             log.sync()
@@ -117,9 +119,9 @@ def _build(plan: Plan, settings: Settings, place: Path, moment: datetime, code: 
     config = settings.config.resolved
     session = open_session(place, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
     session.shown = settings.shown
-    session.own_digests = digests
+    session.own_digests = {**digests, **kept}
     try:
-        _settle(session, plan)
+        _settle(session, plan, kept)
     except BaseException:
         session.close()
         raise
@@ -145,9 +147,12 @@ def _fill(
     log: Journal,
     settings: Settings,
     identity: Mapping[str, Any],
-    code: provenance.GitState,
-) -> tuple[RunState, dict[str, str]]:
-    """Everything that a run has from its first moment on; returns what its log says, and the digests of its files."""
+    code: GitState,
+) -> tuple[RunState, dict[str, str], dict[str, str]]:
+    """Everything that a run has from its first moment on.
+
+    Returns what its log says, and the digests of its files: of those that are whole with its name, and of the others.
+    """
     files = dict(settings.files)
     if plan.contract is not None:
         files[CONTRACT] = pretty(to_mapping(plan.contract))
@@ -166,6 +171,8 @@ def _fill(
         "requires": [],
         "facts": dict(plan.facts),
     }
+    evidence = Evidence.of(code)
+    kept = evidence.write(folder)
     now, host = timestamp(plan.clock.now()), provenance.host()
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}
     told = {
@@ -176,15 +183,24 @@ def _fill(
     state = RunState()
     for record in (
         {"record": "header", "ts_utc": now, "host": host, **header},
-        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told, plan.durability, settings.shown)},
+        {
+            "record": "attempt",
+            "ts_utc": now,
+            **attempt_start(1, code, told, plan.durability, settings.shown, evidence.told),
+        },
     ):
         state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
     manifest = create_unseen(f"{folder}/{MANIFEST}", checked_pretty(project_manifest(state, settings.shown.resolved)))
-    return state, {**digests, MANIFEST: manifest.sha256}
+    return state, {**digests, MANIFEST: manifest.sha256}, kept
 
 
 def attempt_start(
-    number: int, code: provenance.GitState, digests: Mapping[str, Any], durability: Durability, shown: Shown
+    number: int,
+    code: GitState,
+    digests: Mapping[str, Any],
+    durability: Durability,
+    shown: Shown,
+    kept: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The fields of the record that begins an attempt: what runs, where, and with what."""
     command, masked_command = mask_command(provenance.command(), shown.hide)
@@ -201,6 +217,8 @@ def attempt_start(
         "command": command,
         "host": provenance.host(),
         **{name: keys for name, keys in masked.items() if keys},
+        **provenance.accelerator(),
+        **kept,
         **digests,
     }
 
@@ -247,8 +265,8 @@ def _rename_new(folder: Path, place: Path) -> bool:
     return True
 
 
-def _settle(session: Session, plan: Plan) -> None:
-    """The run's name is yet to be synced, and so are those of the folders down from the store."""
+def _settle(session: Session, plan: Plan, kept: Iterable[str]) -> None:
+    """The run's name is yet to be synced, those of the folders down from the store, and what is kept of the code."""
     place, store = str(session.run_dir), str(plan.store)
     session.folders.update(plan.layout.precreate)
     folders = [place]
@@ -256,6 +274,8 @@ def _settle(session: Session, plan: Plan) -> None:
     while folder and folder != store:
         folder = folder.rpartition("/")[0]
         folders.append(folder)
-    session.unsynced.remember_all((), [*folders, str(plan.store.parent)])
+    for path in kept:
+        folders += [f"{place}/{above}" for above in PurePosixPath(path).parents if above.name]
+    session.unsynced.remember_all([f"{place}/{path}" for path in kept], {*folders, str(plan.store.parent)})
     if session.is_power:
         session.sync()

@@ -17,7 +17,7 @@ from runbundle.base.ids import check_component, check_identifier, check_portable
 from runbundle.contract.contract import Contract
 from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
-from runbundle.run import provenance
+from runbundle.run.code import root_here
 from runbundle.run.create import Plan, create_run
 from runbundle.run.given import given_path
 from runbundle.run.join import RUN_DIR_VARIABLE
@@ -41,7 +41,7 @@ def default_store() -> Path:
     if named:
         return given_path(named, what="RUNBUNDLE_STORE")
     with os_errors("Asking for the current folder", "."):
-        return provenance.code_here().root or Path.cwd()
+        return root_here() or Path.cwd()
 
 
 @dataclass(frozen=True, slots=True)

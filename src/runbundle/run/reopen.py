@@ -7,6 +7,7 @@ import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from runbundle.base.clock import Clock
 from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunSealed
@@ -15,14 +16,16 @@ from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
+from runbundle.run.code import GitState, digest_of
 from runbundle.run.create import attempt_start, open_session
+from runbundle.run.evidence import Evidence
 from runbundle.run.finish import COMPLETED
 from runbundle.run.follow import follow, log_paths
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
 from runbundle.run.manifest import MANIFEST, RUNNING, read_manifest
 from runbundle.run.metrics import METRICS_FILE
-from runbundle.run.provenance import GitState, plain_text
+from runbundle.run.provenance import plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
 from runbundle.run.secrets import Shown
 from runbundle.run.session import Durability, Session
@@ -126,7 +129,7 @@ def _refuse_completed(session: Session) -> None:
 def _refuse_changes(session: Session, settings: Settings | None, contract: Contract | None, code: GitState) -> None:
     before = session.state.starts[session.state.attempt]
     changes = []
-    if (before["git_hash"], before["git_dirty"]) != (code.commit, code.is_dirty):
+    if (before["git_hash"], before["git_dirty"]) != (code.commit, code.is_dirty) or _has_other_diff(before, code):
         changes.append("the code")
     if settings is not None and not settings.digests.items() <= before.items():
         changes.append("the configuration")
@@ -140,6 +143,14 @@ def _refuse_changes(session: Session, settings: Settings | None, contract: Contr
         )
 
 
+def _has_other_diff(before: Mapping[str, Any], code: GitState) -> bool:
+    """Whether tracked files have other changes than those kept; new files do not count, as programs leave some."""
+    if "provenance" not in before:  # an earlier writer kept none
+        return False
+    diff = before["provenance"].get("diff") or {}
+    return bool(diff.get("sha256") != digest_of(code.changes))
+
+
 def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     last = session.state.attempt
     before = session.state.starts[last]
@@ -151,9 +162,10 @@ def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     digests = {**_config_digests(session, settings, last), "contract_sha256": before["contract_sha256"]}
     if settings is not None:
         session.config, session.shown = settings.config.resolved, settings.shown
+    kept = _keep_evidence(session, code, last)
     shown = session.shown or Shown(session.config, session.config, tuple(before.get("masked", ())))
     session.attempt = last + 1
-    session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability, shown))
+    session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability, shown, kept))
     session.rewrite_manifest()
     for stage in list(session.state.tries):
         if not session.state.is_passed(stage):
@@ -180,6 +192,15 @@ def _config_digests(session: Session, settings: Settings | None, last: int) -> M
             staged.write(data)
             session.replace(staged, {"artifact_id": None, "variant": None, "filename": name}, None)
     return settings.digests
+
+
+def _keep_evidence(session: Session, code: GitState, last: int) -> Mapping[str, Any]:
+    """Keep what rebuilding needs, but for what the last attempt left that is the same; returns what to say of it."""
+    evidence = Evidence.of(code).since(session.state.starts[last], f"attempt.{last + 1}")
+    for path, data in evidence.files.items():
+        session.folder(path.rpartition("/")[0])
+        session.remember(session.run_dir / path, replace_file(session.run_dir / path, data).sha256)
+    return evidence.told
 
 
 def _quarantine(session: Session) -> None:

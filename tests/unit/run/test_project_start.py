@@ -20,6 +20,8 @@ from runbundle import errors
 from runbundle.run import create
 from sample_runs import CONTRACT, LOG, MANIFEST, FixedClock, codes, files, project
 
+PACKAGES = "provenance/packages.json"
+
 
 class Level(str, Enum):  # noqa: UP042 - as seed 000 declares its enums
     """An enum whose ``str()`` is not its text."""
@@ -147,7 +149,7 @@ def test_a_run_is_never_made_inside_another(tmp_path: Path) -> None:
 
 def test_a_new_run_holds_all_it_must(tmp_path: Path) -> None:
     run = project(tmp_path, CONTRACT).start({"rate": 0.5})
-    assert files(run.path) == {MANIFEST, "config.yaml", "config_resolved.yaml", "contract.json", LOG}
+    assert files(run.path) == {MANIFEST, "config.yaml", "config_resolved.yaml", "contract.json", LOG, PACKAGES}
     assert (run.path / "config.yaml").read_text() == '"rate": 0.5\n'
     assert codes(rb.open_run(run.path).verify()) == []
 
@@ -164,7 +166,7 @@ def test_a_run_is_visible_only_when_it_is_whole(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(create, "_rename_new", spy)
     project(tmp_path).start()
-    assert seen == [{MANIFEST, "config.yaml", "config_resolved.yaml", LOG}]
+    assert seen == [{MANIFEST, "config.yaml", "config_resolved.yaml", LOG, PACKAGES}]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -344,12 +346,12 @@ def test_changes_are_told_in_the_name(repository: Path, tmp_path: Path) -> None:
 
 def test_a_store_anywhere_in_the_repository_is_no_change(repository: Path) -> None:
     """A killed run must not make the code look changed to the next process that resumes it."""
-    from runbundle.run import provenance  # noqa: PLC0415 - its cache stands for a process
+    from runbundle.run.code import forget_code  # noqa: PLC0415 - its cache stands for a process
 
     store = repository / "out [1]"
     run = project(store).start()
     run.finish("failed")
-    provenance.git_state.cache_clear()
+    forget_code()
     assert not project(store).resume(run.run_id).run_id.endswith("-dirty")
 
 
