@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock
-from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunSealed
+from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunBusy, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
@@ -76,6 +76,28 @@ def reopen(
     except RunbundleError as error:
         error.run = error.run or run_dir.name
         raise
+
+
+def take_back(run_dir: Path, attempt: int, *, clock: Clock) -> Session | None:
+    """The session of a run whose handle was dropped, to end it; None where it has its end, or another goes on with it.
+
+    Raises:
+        LogCorrupt: its log is damaged.
+    """
+    try:
+        log = take_over(run_dir)
+    except RunBusy:
+        return None
+    try:
+        session = _session_of(run_dir, log, clock, Durability.PROCESS)
+        if session.state.attempt == attempt and attempt not in session.state.ends:
+            remember_all(session)
+            return session
+        log.close()
+    except BaseException:
+        log.close()
+        raise
+    return None
 
 
 def _session_of(run_dir: Path, log: Journal, clock: Clock, durability: Durability) -> Session:

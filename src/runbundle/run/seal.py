@@ -7,13 +7,13 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
 from runbundle.io.atomic import TEMPORARY_PREFIX, Written, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, read_regular
+from runbundle.io.threads import pool
 from runbundle.run.lines import is_path
 
 SEAL = "SHA256SUMS"
@@ -113,9 +113,9 @@ def hash_files(run_dir: Path, paths: Iterable[str], progress: Progress | None = 
     if workers < 2 or (len(todo) <= _FEW and sum(_size(f"{folder}/{path}") for path in todo) < _SMALL_BYTES):
         return dict(some(todo))
     size = max(1, min(_BATCH, len(todo) // (4 * workers)))
-    with ThreadPoolExecutor(workers) as pool:
+    with pool(workers) as threads:
         batches = [todo[start : start + size] for start in range(0, len(todo), size)]
-        return dict(itertools.chain.from_iterable(pool.map(some, batches)))
+        return dict(itertools.chain.from_iterable(threads.map(some, batches)))
 
 
 def _size(path: str) -> int:
