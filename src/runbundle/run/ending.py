@@ -31,6 +31,7 @@ from typing import Any, Protocol
 
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import RunbundleError, RunClosed
+from runbundle.run.disabled import remove_scratch
 from runbundle.run.finish import ABORTED, COMPLETED, FAILED, finish
 from runbundle.run.manifest import MANIFEST
 from runbundle.run.metrics import MetricLog
@@ -170,6 +171,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _die() -> None:
+    remove_scratch()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)
 

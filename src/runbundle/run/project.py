@@ -19,13 +19,15 @@ from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
 from runbundle.run.code import root_here
 from runbundle.run.create import Plan, create_run
+from runbundle.run.disabled import VARIABLE as DISABLED_VARIABLE
+from runbundle.run.disabled import is_disabled, is_scratch, scratch_store
 from runbundle.run.given import given_path
 from runbundle.run.join import RUN_DIR_VARIABLE
-from runbundle.run.manifest import FIELDS, MANIFEST, MORE_FIELDS
+from runbundle.run.manifest import FIELDS, MANIFEST, MORE_FIELDS, read_manifest
 from runbundle.run.reopen import reopen
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
-from runbundle.run.settings import Settings
+from runbundle.run.settings import Settings, read_contract
 
 PRODUCER = {"name": "runbundle", "version": __version__}
 _LOOKS_LIKE_RUN_ID = re.compile(r"run_\d|\d{4}-\d{2}-\d{2}_")
@@ -85,7 +87,8 @@ class Project:
 
         The folder appears whole, with its manifest, configuration, contract and log, or not at all. Where
         ``RUNBUNDLE_RUN_DIR`` names a run, as it may in processes that a run's process starts, this joins that run
-        instead, which keeps its configuration.
+        instead, which keeps its configuration. With ``RUNBUNDLE_DISABLED`` set, the run is made and checked as ever,
+        in a temporary folder that is removed when the process ends.
 
         Args:
             config: a mapping, dataclass or OmegaConf ``DictConfig`` of plain values, kept as ``config.yaml``, and with
@@ -99,8 +102,9 @@ class Project:
         settings = Settings.of(config)
         if run_id is not None:
             check_portable(run_id, what="run id")
-        if os.environ.get(RUN_DIR_VARIABLE):
-            return joined(os.environ[RUN_DIR_VARIABLE], self.durability)
+        open_run = os.environ.get(RUN_DIR_VARIABLE)
+        if open_run and _may_write(open_run):
+            return joined(open_run, self.durability)
         return RunIO(create_run(self._plan(), settings, run_id))
 
     def resume(self, run_id: str, config: Any = None, *, allow_changed: bool = False) -> RunIO:
@@ -122,7 +126,12 @@ class Project:
         plan = self._plan()
         run_dir = plan.place_of(check_component(run_id, what="run id"))
         if not (run_dir / MANIFEST).is_file():
-            raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=f"It would be {run_dir}", run=run_id)
+            hint = (
+                f"{DISABLED_VARIABLE} is set: only its own runs are there"
+                if is_disabled()
+                else f"It would be {run_dir}"
+            )
+            raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=hint, run=run_id)
         return RunIO(
             reopen(
                 run_dir,
@@ -140,6 +149,9 @@ class Project:
         with os_errors("Looking for the store", store):
             if store.exists() and not store.is_dir():
                 raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)
+        if is_disabled():
+            with os_errors("Making a store that does not stay", "."):
+                store = scratch_store()
         make_folder(store)
         return Plan(
             self.name,
@@ -161,8 +173,15 @@ def _check_facts(facts: Mapping[str, Any]) -> None:
         raise InvalidName(f"The facts {', '.join(taken)} are fields of the manifest", hint="Give them other names")
 
 
+def _may_write(run_dir: str | Path) -> bool:
+    """Whether a run may be written into: any, unless writing is turned off."""
+    return not is_disabled() or is_scratch(given_path(run_dir, what="the run").resolve())
+
+
 def join(path: str | Path | None = None) -> RunIO:
     """Write into a run that another process has open, as one of its writers; ``finish`` then ends this one's part.
+
+    With ``RUNBUNDLE_DISABLED`` set, a run that does not stay takes its place.
 
     Args:
         path: the run's folder; left out, ``RUNBUNDLE_RUN_DIR`` names it.
@@ -174,6 +193,10 @@ def join(path: str | Path | None = None) -> RunIO:
     wanted = path or os.environ.get(RUN_DIR_VARIABLE)
     if not wanted:
         raise InvalidValue("There is no run to join", hint=f"Give its folder, or set {RUN_DIR_VARIABLE}")
+    if not _may_write(wanted):
+        run_dir = given_path(wanted, what="the run")
+        manifest = read_manifest(run_dir)  # says if this is no run
+        return Project(manifest["project_name"], contract=read_contract(run_dir)).start(manifest["config_snapshot"])
     return joined(wanted)
 
 
