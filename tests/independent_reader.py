@@ -431,6 +431,7 @@ def project(journal: Journal, config_resolved: Any) -> Json:
         attempts.append(told | {key: end[key] for key in ("status", "error")})
     renamed = {"original_path": "input_original_path", "filename": "filename", "sha256": "sha256", "bytes": "bytes"}
     return {
+        **{key: last[key] for key in OPTIONAL_FIELDS if key in last},
         **run["facts"],
         **{key: value for key, value in run.items() if key != "facts"},
         **{key: last[key] for key in ("git_hash", "git_dirty", "python", "platform", "package_versions")},
@@ -446,6 +447,9 @@ def project(journal: Journal, config_resolved: Any) -> Json:
     }
 
 
+OPTIONAL_FIELDS = (  # section 4
+    *("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info"),
+)
 MANIFEST_FIELDS = frozenset(  # section 4
     [
         "schema_version",

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import runbundle as rb
+from runbundle.run.ending import forget_runs
 
 SPEC, STAGE = rb.ArtifactSpec, rb.StageSpec
 ALWAYS, IF_PASSED, OPTIONAL = rb.Required.ALWAYS, rb.Required.IF_PASSED, rb.Required.OPTIONAL
@@ -146,6 +147,7 @@ def own_folder(tmp_path: Path) -> Iterator[None]:
     """Runs of the tests start in a folder of their own, outside of any repository."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_PROJECT", "RUNBUNDLE_RUN_DIR"):
+        for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_PROJECT", "RUNBUNDLE_RUN_DIR", "RUNBUNDLE_DISABLED"):
             patch.delenv(name, raising=False)
         yield
+    forget_runs()  # what a test leaves open stays so, also when this process ends

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from runbundle.run.project import Project, join, start
     from runbundle.run.run import Run, open_run
     from runbundle.run.runio import RunIO
+    from runbundle.run.scope import ScopedRunIO
 
 __all__ = [
     "ArtifactRecord",
@@ -53,6 +54,7 @@ __all__ = [
     "Run",
     "RunIO",
     "RunbundleError",
+    "ScopedRunIO",
     "StageContext",
     "StageSpec",
     "__version__",
@@ -82,6 +84,7 @@ _HOMES = {
     "Run": "run.run",
     "RunIO": "run.runio",
     "RunbundleError": "base.errors",
+    "ScopedRunIO": "run.scope",
     "StageContext": "engine.pipeline",
     "StageSpec": "contract.spec",
     "batch": "engine.batch",

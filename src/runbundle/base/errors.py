@@ -16,7 +16,8 @@
     │   ├── RunBusy
     │   ├── RunClosed
     │   ├── StageError
-    │   └── ResumeRefused
+    │   ├── ResumeRefused
+    │   └── OwnershipError       PermissionError
     ├── InvalidInputError        ValueError         what was given cannot be taken
     │   ├── InvalidName
     │   ├── InvalidValue
@@ -191,6 +192,12 @@ class ResumeRefused(ConflictError):
     """The code or configuration is not that of the run."""
 
     code = "resume_refused"
+
+
+class OwnershipError(ConflictError, PermissionError):
+    """A handle that was given for a part of a run was to do more."""
+
+    code = "ownership"
 
 
 class InvalidInputError(RunbundleError, ValueError):

@@ -12,7 +12,8 @@ import fcntl
 import hashlib
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import NoReturn, Protocol, Self
 
 from runbundle.base.errors import AlreadyExistsError, RunbundleError, UnavailableError
 from runbundle.base.ids import Digest
+from runbundle.io.threads import pool
 
 TEMPORARY_PREFIX = ".tmp-"
 CHUNK_BYTES = 1 << 22
@@ -84,12 +86,12 @@ class _Process:
 
     def __init__(self) -> None:
         self.names = map(f"{TEMPORARY_PREFIX}{os.urandom(6).hex()}-{{}}".format, itertools.count())
-        self._hashers: ThreadPoolExecutor | None = None
+        self._hashers: Executor | None = None
 
     @property
-    def hashers(self) -> ThreadPoolExecutor:
-        if self._hashers is None:
-            self._hashers = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="runbundle-hash")
+    def hashers(self) -> Executor:
+        if self._hashers is None or not threading.main_thread().is_alive():  # what was there has ended with it
+            self._hashers = pool(os.cpu_count(), "runbundle-hash")
         return self._hashers
 
 

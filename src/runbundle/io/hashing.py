@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from runbundle.base.errors import RunbundleError
 from runbundle.base.ids import Digest
 from runbundle.io import _hash_worker
 from runbundle.io.atomic import Written, hash_file
+from runbundle.io.threads import pool
 
 Progress = Callable[[int], None]
 _FEW, _SMALL_BYTES = 64, 1 << 22  # starting threads takes longer than hashing these
@@ -41,11 +42,11 @@ class Hashing:
         self._workers: list[subprocess.Popen[bytes]] = []
         self._guard = threading.Lock()
         self._is_over = False
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Executor | None = None
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if cores < 2 or (len(paths) <= _FEW and sum(map(self._size, paths)) < _SMALL_BYTES):
             return
-        self._pool = ThreadPoolExecutor(cores)
+        self._pool = pool(cores)
         if len(paths) >= _MANY and sys.executable:
             self._tasks = [self._pool.submit(self._by_worker, paths[first::cores]) for first in range(cores)]
         else:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runbundle.base.errors import CorruptError, RunbundleError, UnavailableError
 from runbundle.io.atomic import Staged, copy_into, failed_syncs, os_errors, stir_folder, sync_file, sync_folder
+from runbundle.io.threads import pool
 
 _THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
 _FEW = 32  # starting threads takes longer than this many syncs on a quick disk
@@ -193,8 +193,8 @@ def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) ->
         for place in todo:
             one(place)
     else:
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(one, todo))
+        with pool(_THREADS) as threads:
+            list(threads.map(one, todo))
     if errors:
         raise errors[0]
 

@@ -46,13 +46,19 @@ class UnseenFolder:
         except OSError as error:
             refused("Making the folder", place, error)
 
-    def put(self, name: str, data: Buffer) -> Written:
-        """Write a whole file that must not exist yet: no need to name it only when it is whole."""
+    def put(self, name: str, data: Buffer, *, sync: bool = True) -> Written:
+        """Write a whole file that must not exist yet: no need to name it only when it is whole.
+
+        ``sync``: whether it is among those that ``sync`` makes safe.
+        """
         place = f"{self.path}/{name}"
         try:
             fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             self._fds.append((fd, place))
             write_all(fd, data)
+            if not sync:
+                self._fds.pop()
+                os.close(fd)
         except OSError as error:
             refused("Creating", place, error)
         return Written(len(data), Digest(hashlib.sha256(data).hexdigest()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runbundle.base.clock import Clock, timestamp
@@ -22,11 +22,14 @@ from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.io.unseen import UnseenFolder
 from runbundle.run import provenance
+from runbundle.run.code import GitState, code_here
+from runbundle.run.evidence import Evidence
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
 from runbundle.run.manifest import MANIFEST, project_manifest
+from runbundle.run.secrets import Shown, mask_command
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, config_bytes
+from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, Settings
 from runbundle.run.state import RunState
 
 NEW_PREFIX = ".new-"
@@ -51,9 +54,9 @@ class Plan:
         return self.contract.layout if self.contract else STANDARD
 
     @property
-    def code(self) -> provenance.GitState:
+    def code(self) -> GitState:
         """The state of the code that runs."""
-        return provenance.code_here(self.store)
+        return code_here(self.store)
 
     @property
     def folder_of_runs(self) -> str:
@@ -61,7 +64,7 @@ class Plan:
         return f"{self.store}/{self.layout.run_folder.rpartition('/')[0].format(project=self.project_name)}"
 
 
-def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Session:
+def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
     """Make a run folder, whole and exclusively, and open it for writing.
 
     Raises:
@@ -74,7 +77,7 @@ def create_run(plan: Plan, config: Mapping[str, Any], run_id: str | None) -> Ses
     name = wanted
     for _ in range(_CLASHES):
         if not os.path.lexists(f"{plan.folder_of_runs}/{name}"):  # only saves the building: the renaming decides
-            session = _build(plan, config, name, moment, code)
+            session = _build(plan, settings, name, moment, code)
             if session is not None:
                 return session
         if run_id is not None:
@@ -98,9 +101,7 @@ def _refuse_inside_run(folder: str) -> None:
         folder = folder.rpartition("/")[0]
 
 
-def _build(
-    plan: Plan, config: Mapping[str, Any], run_id: str, moment: datetime, code: provenance.GitState
-) -> Session | None:
+def _build(plan: Plan, settings: Settings, run_id: str, moment: datetime, code: GitState) -> Session | None:
     """A new run of that id, or None where it is taken."""
     uuid = uuid7(plan.clock)
     place = f"{plan.folder_of_runs}/{run_id}"
@@ -109,7 +110,7 @@ def _build(
         with os_errors("Creating the run", place), UnseenFolder(f"{plan.folder_of_runs}/{NEW_PREFIX}{uuid}") as folder:
             log = Journal.create(Path(f"{folder.path}/{log_name(CREATOR)}"))
             identity = {"run_id": run_id, "run_uuid": uuid, "created_at_utc": timestamp(moment)}
-            state, digests = _fill(plan, folder, log, config, identity, code)
+            state, digests, kept = _fill(plan, folder, log, settings, identity, code)
             log.sync()
             folder.sync()  # a power cut leaves a run that is whole, or none
             if not folder.name(place):
@@ -120,10 +121,12 @@ def _build(
             log.close()
         raise
     log.path = Path(f"{place}/{log_name(CREATOR)}")
+    config = settings.config.resolved
     session = open_session(Path(place), log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
-    session.own_digests = digests
+    session.shown = settings.shown
+    session.own_digests = {**digests, **kept}
     try:
-        _settle(session, plan)
+        _settle(session, plan, kept)
     except BaseException:
         session.close()
         raise
@@ -134,12 +137,15 @@ def _fill(
     plan: Plan,
     folder: UnseenFolder,
     log: Journal,
-    config: Mapping[str, Any],
+    settings: Settings,
     identity: Mapping[str, Any],
-    code: provenance.GitState,
-) -> tuple[RunState, dict[str, str]]:
-    """Everything that a run has from its first moment on; returns what its log says, and the digests of its files."""
-    files = dict.fromkeys((CONFIG, CONFIG_RESOLVED), config_bytes(config))
+    code: GitState,
+) -> tuple[RunState, dict[str, str], dict[str, str]]:
+    """Everything that a run has from its first moment on.
+
+    Returns what its log says, and the digests of its files: of those that are whole with its name, and of the others.
+    """
+    files = dict(settings.files)
     if plan.contract is not None:
         files[CONTRACT] = pretty(to_mapping(plan.contract))
     digests: dict[str, str] = {name: folder.put(name, data).sha256 for name, data in files.items()}
@@ -157,6 +163,8 @@ def _fill(
         "requires": [],
         "facts": dict(plan.facts),
     }
+    evidence = Evidence.of(code)
+    kept = evidence.write(folder)
     now, host = timestamp(plan.clock.now()), provenance.host()
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}
     told = {
@@ -167,17 +175,29 @@ def _fill(
     state = RunState()
     for record in (
         {"record": "header", "ts_utc": now, "host": host, **header},
-        {"record": "attempt", "ts_utc": now, **attempt_start(1, code, told, plan.durability)},
+        {
+            "record": "attempt",
+            "ts_utc": now,
+            **attempt_start(1, code, told, plan.durability, settings.shown, evidence.told),
+        },
     ):
         state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
-    digests[MANIFEST] = folder.put(MANIFEST, checked_pretty(project_manifest(state, config))).sha256
-    return state, digests
+    manifest = checked_pretty(project_manifest(state, settings.shown.resolved))
+    digests[MANIFEST] = folder.put(MANIFEST, manifest).sha256
+    return state, digests, kept
 
 
 def attempt_start(
-    number: int, code: provenance.GitState, digests: Mapping[str, Any], durability: Durability
+    number: int,
+    code: GitState,
+    digests: Mapping[str, Any],
+    durability: Durability,
+    shown: Shown,
+    kept: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The fields of the record that begins an attempt: what runs, where, and with what."""
+    command, masked_command = mask_command(provenance.command(), shown.hide)
+    masked = {"masked": list(shown.masked), "masked_command": list(masked_command)}
     return {
         "event": "start",
         "attempt": number,
@@ -187,8 +207,11 @@ def attempt_start(
         "package_versions": provenance.package_versions(),
         "python": provenance.python(),
         "platform": provenance.system(),
-        "command": provenance.command(),
+        "command": command,
         "host": provenance.host(),
+        **{name: keys for name, keys in masked.items() if keys},
+        **provenance.accelerator(),
+        **kept,
         **digests,
     }
 
@@ -222,10 +245,14 @@ def open_session(
     )
 
 
-def _settle(session: Session, plan: Plan) -> None:
-    """The run's name is yet to be synced, and so are those of the folders down from the store."""
+def _settle(session: Session, plan: Plan, kept: Iterable[str]) -> None:
+    """The run's name is yet to be synced, those of the folders down from the store, and what is kept of the code."""
     session.folders.update(plan.layout.precreate)
-    session.unsynced.remember_folder(session.run_dir)
+    folders = {above for path in kept for above in PurePosixPath(path).parents}
+    session.unsynced.remember_all(
+        [f"{session.run_dir}/{path}" for path in kept],
+        [str(session.run_dir), *(f"{session.run_dir}/{above}" for above in folders if above.name)],
+    )
     session.unsynced.remember_way(plan.folder_of_runs, str(plan.store.parent))
     if session.is_power:
         session.sync()

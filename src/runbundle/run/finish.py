@@ -144,7 +144,7 @@ def _end(session: Session, metrics: MetricLog, status: str, error: BaseException
         session.text_log = None
     session.sync()
     if session.attempt not in session.state.ends:
-        said = None if error is None else {"type": type(error).__name__, "message": plain_text(error)}
+        said = None if error is None else {"type": type(error).__name__, "message": session.hide(plain_text(error))}
         session.mark("attempt", event="end", status=status, error=said)
     session.log.sync()
     session.rewrite_manifest()
@@ -192,7 +192,7 @@ def recorded_digests(run_dir: Path, state: RunState) -> dict[str, str]:
 
 
 def _keep_traceback(session: Session, error: BaseException) -> None:
-    text = "".join(traceback.format_exception(error))
+    text = session.hide("".join(traceback.format_exception(error)))
     inside(session.run_dir, f"logs/traceback.{session.attempt}.txt")
     session.folder("logs")
     _put(session, f"logs/traceback.{session.attempt}.txt", text.encode("utf-8", "backslashreplace"))

@@ -25,6 +25,10 @@ FIELDS = frozenset(
         *("input_original_path", "input_copied_path", "input_sha256"),
     }
 )
+# of the last attempt, where its record has them; runs of earlier writers may have facts of these names
+MORE_FIELDS = frozenset(
+    ("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info")
+)
 _KNOWN_FEATURES: tuple[str, ...] = ()
 _TYPES: Mapping[str, Any] = {
     **dict.fromkeys(("run_id", "run_uuid", "project_name", "status", "created_at_utc", "python", "platform"), str),
@@ -45,6 +49,7 @@ def project_manifest(state: RunState, config: Mapping[str, Any]) -> dict[str, An
     end = state.ends.get(state.attempt)
     primary = state.primary_input or {}
     return {
+        **{name: last[name] for name in MORE_FIELDS & last.keys()},
         **run["facts"],
         "schema_version": SCHEMA_VERSION,
         "requires": run["requires"],

@@ -18,15 +18,17 @@ from runbundle.base.ids import check_component, check_identifier, check_portable
 from runbundle.contract.contract import Contract
 from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
-from runbundle.run import provenance
-from runbundle.run.config import as_mapping
+from runbundle.run.code import root_here
 from runbundle.run.create import Plan, create_run
+from runbundle.run.disabled import VARIABLE as DISABLED_VARIABLE
+from runbundle.run.disabled import is_disabled, is_scratch, scratch_store
 from runbundle.run.given import given_path
 from runbundle.run.join import RUN_DIR_VARIABLE
-from runbundle.run.manifest import FIELDS, MANIFEST
+from runbundle.run.manifest import FIELDS, MANIFEST, MORE_FIELDS, read_manifest
 from runbundle.run.reopen import reopen
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
+from runbundle.run.settings import Settings, read_contract
 
 PRODUCER = {"name": "runbundle", "version": __version__}
 _LOOKS_LIKE_RUN_ID = re.compile(r"run_\d|\d{4}-\d{2}-\d{2}_")
@@ -42,7 +44,7 @@ def default_store() -> Path:
     if named:
         return given_path(named, what="RUNBUNDLE_STORE")
     with os_errors("Asking for the current folder", "."):
-        return provenance.code_here().root or Path.cwd()
+        return root_here() or Path.cwd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +88,25 @@ class Project:
 
         The folder appears whole, with its manifest, configuration, contract and log, or not at all. Where
         ``RUNBUNDLE_RUN_DIR`` names a run, as it may in processes that a run's process starts, this joins that run
-        instead, which keeps its configuration.
+        instead, which keeps its configuration. With ``RUNBUNDLE_DISABLED`` set, the run is made and checked as ever,
+        in a temporary folder that is removed when the process ends.
 
         Args:
-            config: a mapping or dataclass of plain values, kept as ``config.yaml`` and ``config_resolved.yaml``.
+            config: a mapping, dataclass or OmegaConf ``DictConfig`` of plain values, kept as ``config.yaml``, and with
+                every ``${...}`` resolved as ``config_resolved.yaml``; secrets are masked in both.
             run_id: one path component; left out, the layout's template gives one.
 
         Raises:
             RunExists: a run of that id is there. InvalidConfig, InvalidName: what was given cannot be taken.
             InvalidValue: the store is a file. UnavailableError: it cannot be written.
         """
-        resolved = as_mapping(config)
+        settings = Settings.of(config)
         if run_id is not None:
             check_portable(run_id, what="run id")
-        if os.environ.get(RUN_DIR_VARIABLE):
-            return joined(os.environ[RUN_DIR_VARIABLE], self.durability)
-        return RunIO(create_run(self._plan(), resolved, run_id))
+        open_run = os.environ.get(RUN_DIR_VARIABLE)
+        if open_run and _may_write(open_run):
+            return joined(open_run, self.durability)
+        return RunIO(create_run(self._plan(), settings, run_id))
 
     def resume(self, run_id: str, config: Any = None, *, allow_changed: bool = False) -> RunIO:
         """Open a failed, aborted or interrupted run for another attempt.
@@ -111,7 +116,7 @@ class Project:
 
         Args:
             run_id: the run's id in this project.
-            config: the configuration to go on with; left out, that of the run.
+            config: the configuration to go on with; left out, that of the run, in which secrets are masked.
             allow_changed: go on although the code, the configuration or the contract differ.
 
         Raises:
@@ -122,11 +127,16 @@ class Project:
         plan = self._plan()
         run_dir = Path(plan.folder_of_runs, check_component(run_id, what="run id"))
         if not (run_dir / MANIFEST).is_file():
-            raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=f"It would be {run_dir}", run=run_id)
+            hint = (
+                f"{DISABLED_VARIABLE} is set: only its own runs are there"
+                if is_disabled()
+                else f"It would be {run_dir}"
+            )
+            raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=hint, run=run_id)
         return RunIO(
             reopen(
                 run_dir,
-                None if config is None else as_mapping(config),
+                None if config is None else Settings.of(config),
                 self.contract,
                 clock=self.clock,
                 durability=plan.durability,
@@ -137,9 +147,15 @@ class Project:
 
     def _plan(self) -> Plan:
         store = default_store() if self.store is None else given_path(self.store, what="the store")
+        is_there = _is_there(store)
+        if is_disabled():
+            with os_errors("Making a store that does not stay", "."):
+                store = scratch_store()
+        elif not is_there:
+            make_folder(store)
         return Plan(
             self.name,
-            _made(store),
+            Path(os.path.realpath(store)),
             self.contract,
             self.facts,
             PRODUCER,
@@ -148,32 +164,39 @@ class Project:
         )
 
 
-def _made(store: Path) -> Path:
-    """The store's folder, made if it is not there, without links on the way to it.
+def _is_there(store: Path) -> bool:
+    """Whether there is a store.
 
     Raises:
-        InvalidValue: it is a file. UnavailableError: it cannot be made.
+        InvalidValue: it is a file. UnavailableError: it cannot be looked at.
     """
     with os_errors("Looking for the store", store):
         try:
-            if not stat.S_ISDIR(store.stat().st_mode):
-                raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)
+            if stat.S_ISDIR(store.stat().st_mode):
+                return True
         except FileNotFoundError:
-            make_folder(store)
-        return Path(os.path.realpath(store))
+            return False
+        raise InvalidValue(f"The store {store} is a file", hint="Give a folder", path=store)
 
 
 def _check_facts(facts: Mapping[str, Any]) -> None:
     if not isinstance(facts, Mapping):
         raise InvalidType(f"facts are a mapping, not {type(facts).__name__}")
     jsontext.refuse_non_json(dict(facts), "facts")
-    taken = sorted(FIELDS & facts.keys())
+    taken = sorted((FIELDS | MORE_FIELDS) & facts.keys())
     if taken:
         raise InvalidName(f"The facts {', '.join(taken)} are fields of the manifest", hint="Give them other names")
 
 
+def _may_write(run_dir: str | Path) -> bool:
+    """Whether a run may be written into: any, unless writing is turned off."""
+    return not is_disabled() or is_scratch(given_path(run_dir, what="the run").resolve())
+
+
 def join(path: str | Path | None = None) -> RunIO:
     """Write into a run that another process has open, as one of its writers; ``finish`` then ends this one's part.
+
+    With ``RUNBUNDLE_DISABLED`` set, a run that does not stay takes its place.
 
     Args:
         path: the run's folder; left out, ``RUNBUNDLE_RUN_DIR`` names it.
@@ -185,6 +208,10 @@ def join(path: str | Path | None = None) -> RunIO:
     wanted = path or os.environ.get(RUN_DIR_VARIABLE)
     if not wanted:
         raise InvalidValue("There is no run to join", hint=f"Give its folder, or set {RUN_DIR_VARIABLE}")
+    if not _may_write(wanted):
+        run_dir = given_path(wanted, what="the run")
+        manifest = read_manifest(run_dir)  # says if this is no run
+        return Project(manifest["project_name"], contract=read_contract(run_dir)).start(manifest["config_snapshot"])
     return joined(wanted)
 
 

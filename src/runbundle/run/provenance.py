@@ -1,83 +1,15 @@
-"""Where a run comes from: code, packages, machine. Read once a process; it does not change under a running program."""
+"""Where a run comes from: packages, machine, command. Read once a process: it does not change under a program."""
 
 from __future__ import annotations
 
 import os
 import platform
 import socket
-import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-SHORT_HASH = 12
-_GIT_TIMEOUT_S = 30
-
-
-@dataclass(frozen=True, slots=True)
-class GitState:
-    """The commit and whether files differ from it; all None or False outside a repository.
-
-    Attributes:
-        root: the top folder of the repository.
-        commit: the whole hash; None before the first commit.
-        is_dirty: whether tracked files differ or untracked ones are there; ``runs/`` and ``models/`` at the top
-            and in the store do not count.
-    """
-
-    root: Path | None
-    commit: str | None
-    is_dirty: bool
-
-    @property
-    def short(self) -> str:
-        """How a run's name tells it: 12 characters, ``-dirty`` with changes, ``nogit`` without a commit."""
-        if self.commit is None:
-            return "nogit"
-        return self.commit[:SHORT_HASH] + ("-dirty" if self.is_dirty else "")
-
-
-def code_here(store: Path | None = None) -> GitState:
-    """The state of the repository that holds the current folder; a store's own folders in it do not count."""
-    try:
-        folder = Path.cwd()
-    except OSError:  # it was removed
-        return GitState(None, None, is_dirty=False)
-    return git_state(folder, store)
-
-
-@cache
-def git_state(folder: Path, store: Path | None = None) -> GitState:
-    """The state of the repository that holds ``folder``, as it was when first asked for."""
-    root = _git(folder, "rev-parse", "--show-toplevel")
-    if not root:
-        return GitState(None, None, is_dirty=False)
-    commit = _git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
-    if not commit:
-        return GitState(Path(root), None, is_dirty=False)
-    stores = {Path(), store.relative_to(root) if store is not None and store.is_relative_to(root) else Path()}
-    excluded = [f":(exclude,top,literal){place / name}" for place in stores for name in ("runs", "models")]
-    changes = _git(Path(root), "status", "--porcelain", "--", ".", *excluded)
-    return GitState(Path(root), commit, is_dirty=bool(changes))
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or None where there is no git, no repository or no answer."""
-    try:
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's git
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 @cache
@@ -109,6 +41,48 @@ def _version(distribution: str) -> str | None:
         return version(distribution)
     except (PackageNotFoundError, ValueError):  # a script or a local module: it has no version
         return None
+
+
+@cache
+def installed_packages() -> Mapping[str, str]:
+    """Name to version of every distribution that is installed, be it imported or not."""
+    from importlib.metadata import distributions  # noqa: PLC0415 - only writers need it
+
+    # of two of one name the first is imported
+    found = [(dist.metadata["Name"], dist.version) for dist in distributions()]
+    return {plain_text(name): plain_text(version) for name, version in reversed(found) if name and version}
+
+
+def accelerator() -> dict[str, Any]:
+    """``torch_version``, ``cuda_version`` and ``device_info``, if this process has loaded PyTorch; it is never loaded.
+
+    The devices are those that the driver names: asking CUDA would start it, and a fork could not use it then.
+    """
+    torch = sys.modules.get("torch")
+    version = getattr(torch, "__version__", None)
+    if version is None:
+        return {}
+    cuda = getattr(getattr(torch, "version", None), "cuda", None)
+    return {
+        "torch_version": plain_text(version),
+        "cuda_version": None if cuda is None else plain_text(cuda),
+        "device_info": dict(_devices()),
+    }
+
+
+@cache
+def _devices() -> Mapping[str, Any]:
+    return {"cpu_count": os.cpu_count(), "gpus": _gpus(Path("/proc/driver/nvidia/gpus"))}
+
+
+def _gpus(folder: Path) -> list[str]:
+    """The models of NVIDIA's devices, as its driver on Linux lists them."""
+    try:
+        listed = [(place / "information").read_text(encoding="utf-8") for place in sorted(folder.iterdir())]
+    except (OSError, UnicodeDecodeError):
+        return []  # no such driver
+    lines = (line.partition(":") for text in listed for line in text.splitlines())
+    return [value.strip() for name, _, value in lines if name.strip() == "Model"]
 
 
 @cache

@@ -10,27 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock
-from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunSealed
+from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunBusy, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
+from runbundle.run.code import GitState, digest_of
 from runbundle.run.create import attempt_start, open_session
+from runbundle.run.evidence import Evidence
 from runbundle.run.finish import COMPLETED
 from runbundle.run.follow import follow, log_paths
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
 from runbundle.run.manifest import MANIFEST, RUNNING, read_manifest
 from runbundle.run.metrics import METRICS_FILE
-from runbundle.run.provenance import GitState, plain_text
+from runbundle.run.provenance import plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
+from runbundle.run.secrets import Shown
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import (
     CONFIG,
     CONFIG_RESOLVED,
     CONTRACT,
-    config_bytes,
+    DIGEST_FIELDS,
+    Settings,
     read_config,
     read_contract,
     settings_to_put_back,
@@ -45,7 +49,7 @@ _FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
 def reopen(
     run_dir: Path,
-    config: Mapping[str, Any] | None,
+    settings: Settings | None,
     contract: Contract | None,
     *,
     clock: Clock,
@@ -62,9 +66,9 @@ def reopen(
                 session = _session_of(run_dir, log, clock, durability)
                 _refuse_completed(session)
                 if not allow_changed:
-                    _refuse_changes(session, config, contract, code)
+                    _refuse_changes(session, settings, contract, code)
                 with session.lock, session.blamed():
-                    _begin(session, session.config if config is None else config, code)
+                    _begin(session, settings, code)
             except BaseException:
                 log.close()
                 raise
@@ -72,6 +76,28 @@ def reopen(
     except RunbundleError as error:
         error.run = error.run or run_dir.name
         raise
+
+
+def take_back(run_dir: Path, attempt: int, *, clock: Clock) -> Session | None:
+    """The session of a run whose handle was dropped, to end it; None where it has its end, or another goes on with it.
+
+    Raises:
+        LogCorrupt: its log is damaged.
+    """
+    try:
+        log = take_over(run_dir)
+    except RunBusy:
+        return None
+    try:
+        session = _session_of(run_dir, log, clock, Durability.PROCESS)
+        if session.state.attempt == attempt and attempt not in session.state.ends:
+            remember_all(session)
+            return session
+        log.close()
+    except BaseException:
+        log.close()
+        raise
+    return None
 
 
 def _session_of(run_dir: Path, log: Journal, clock: Clock, durability: Durability) -> Session:
@@ -122,14 +148,12 @@ def _refuse_completed(session: Session) -> None:
     )
 
 
-def _refuse_changes(
-    session: Session, config: Mapping[str, Any] | None, contract: Contract | None, code: GitState
-) -> None:
+def _refuse_changes(session: Session, settings: Settings | None, contract: Contract | None, code: GitState) -> None:
     before = session.state.starts[session.state.attempt]
     changes = []
-    if (before["git_hash"], before["git_dirty"]) != (code.commit, code.is_dirty):
+    if (before["git_hash"], before["git_dirty"]) != (code.commit, code.is_dirty) or _has_other_diff(before, code):
         changes.append("the code")
-    if config is not None and dict(config) != dict(session.config):
+    if settings is not None and not settings.digests.items() <= before.items():
         changes.append("the configuration")
     if contract is not None and (session.contract is None or to_mapping(contract) != to_mapping(session.contract)):
         changes.append("the contract")
@@ -141,18 +165,29 @@ def _refuse_changes(
         )
 
 
-def _begin(session: Session, config: Mapping[str, Any], code: GitState) -> None:
+def _has_other_diff(before: Mapping[str, Any], code: GitState) -> bool:
+    """Whether tracked files have other changes than those kept; new files do not count, as programs leave some."""
+    if "provenance" not in before:  # an earlier writer kept none
+        return False
+    diff = before["provenance"].get("diff") or {}
+    return bool(diff.get("sha256") != digest_of(code.changes))
+
+
+def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     last = session.state.attempt
+    before = session.state.starts[last]
     remember_all(session)
     if is_sealed(session.run_dir):
         session.move(SEAL, f"provenance/{SEAL}.{last}")
         session.unsynced.sync()  # the log must not grow under its seal
         session.rewrite_manifest(status=RUNNING)  # from here on the log runs ahead of it (I20)
-    digests = dict(_config_digests(session, config, last))
-    digests["contract_sha256"] = session.state.starts[last]["contract_sha256"]
-    session.config = config
+    digests = {**_config_digests(session, settings, last), "contract_sha256": before["contract_sha256"]}
+    if settings is not None:
+        session.config, session.shown = settings.config.resolved, settings.shown
+    kept = _keep_evidence(session, code, last)
+    shown = session.shown or Shown(session.config, session.config, tuple(before.get("masked", ())))
     session.attempt = last + 1
-    session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability))
+    session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability, shown, kept))
     session.rewrite_manifest()
     for stage in list(session.state.tries):
         if not session.state.is_passed(stage):
@@ -161,28 +196,33 @@ def _begin(session: Session, config: Mapping[str, Any], code: GitState) -> None:
     session.sync()
 
 
-def _config_digests(session: Session, config: Mapping[str, Any], last: int) -> Mapping[str, str | None]:
+def _config_digests(session: Session, settings: Settings | None, last: int) -> Mapping[str, str | None]:
     """Digests of the configuration files; changed ones take the place of the old, of which copies are kept."""
     run_dir = session.run_dir
-    if dict(config) == dict(session.config):
-        return {
-            "config_sha256": hash_file(run_dir / CONFIG).sha256,
-            "config_resolved_sha256": hash_file(run_dir / CONFIG_RESOLVED).sha256,
-        }
+    there: dict[str, str | None] = {field: hash_file(run_dir / name).sha256 for name, field in DIGEST_FIELDS.items()}
+    if settings is None or settings.digests == there:
+        return there
     session.folder("provenance")
-    data = config_bytes(config)
-    for name in (CONFIG, CONFIG_RESOLVED):
+    for name in DIGEST_FIELDS:
         kept = run_dir / "provenance" / f"{last}.{name}"
         if not kept.exists():  # a crash may have come between the copy and the new attempt
             with os_errors("Reading", run_dir / name):
                 session.remember(kept, create_file(kept, read_regular(run_dir / name)).sha256)
     session.unsynced.sync()
-    for name in (CONFIG, CONFIG_RESOLVED):
+    for name, data in settings.files.items():
         with Staged(run_dir / name) as staged:
             staged.write(data)
-            target = {"artifact_id": None, "variant": None, "filename": name}
-            written = session.replace(staged, target, None)
-    return {"config_sha256": written.sha256, "config_resolved_sha256": written.sha256}
+            session.replace(staged, {"artifact_id": None, "variant": None, "filename": name}, None)
+    return settings.digests
+
+
+def _keep_evidence(session: Session, code: GitState, last: int) -> Mapping[str, Any]:
+    """Keep what rebuilding needs, but for what the last attempt left that is the same; returns what to say of it."""
+    evidence = Evidence.of(code).since(session.state.starts[last], f"attempt.{last + 1}")
+    for path, data in evidence.files.items():
+        session.folder(path.rpartition("/")[0])
+        session.remember(session.run_dir / path, replace_file(session.run_dir / path, data).sha256)
+    return evidence.told
 
 
 def _quarantine(session: Session) -> None:

@@ -31,7 +31,7 @@ from runbundle.run.manifest import MANIFEST, project_manifest, read_manifest
 from runbundle.run.reopen import free_folder, remember_all, set_file_aside, unrecorded
 from runbundle.run.seal import SEAL, is_sealed, sealable
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import read_config, read_contract, settings_to_put_back
+from runbundle.run.settings import CONFIG_RESOLVED, read_config, read_contract, settings_to_put_back
 from runbundle.run.state import RunState
 
 LOG = log_name(CREATOR)
@@ -205,6 +205,8 @@ def _putter(name: str, data: bytes) -> Callable[[Session], None]:
         with Staged(session.run_dir / name) as staged:
             staged.write(data)
             session.put_in_place(staged)
+        if name == CONFIG_RESOLVED:
+            session.config = read_config(session.run_dir)  # the manifest is to tell of this one
 
     return put
 

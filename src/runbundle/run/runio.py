@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -18,13 +18,14 @@ from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import ArtifactSpec, Outcome
 from runbundle.io.input_image import decode_bgr
-from runbundle.run import artifacts, ingest
+from runbundle.run import artifacts, ending, ingest
 from runbundle.run.artifacts import Offer
 from runbundle.run.finish import ABORTED, COMPLETED, FAILED, PATIENCE_S, finish, leave
 from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
 from runbundle.run.join import RUN_DIR_VARIABLE, join
 from runbundle.run.metrics import MetricLog, Summary
+from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
 from runbundle.run.stages import Stage, skip
 from runbundle.run.textlog import TextLog
@@ -59,7 +60,8 @@ class RunIO:
     When a method that writes returns, a kill of the process loses nothing of it. When a stage commits, ``flush``
     returns or the run finishes, a power cut loses nothing either. Threads may share a handle; a forked process, and one
     that was given the handle, go on as writers of their own. As a context manager it finishes the run: ``completed``,
-    ``failed`` by an exception, ``aborted`` by KeyboardInterrupt.
+    ``failed`` by an exception or an exit code, ``aborted`` by Ctrl-C or SIGTERM. A run that nobody ends is ``failed``
+    when the program ends; see ``runbundle.run.ending``.
     """
 
     def __init__(self, session: Session) -> None:
@@ -70,6 +72,8 @@ class RunIO:
         self._logger: logging.Logger | None = None
         self._root_digest: str | None = None
         _handles[session.run_dir] = self
+        if session.is_creator:
+            ending.watch(self, session)
 
     # -- which run ---------------------------------------------------------------------------------
 
@@ -306,6 +310,19 @@ class RunIO:
                     self._logger.addHandler(log)
         return self._logger
 
+    def scoped(self, ids: Iterable[str] | None = None, kinds: Iterable[str] | None = None) -> ScopedRunIO:
+        """A handle for a skill: it writes artifacts of these ids and of these kinds, logs and reads, and nothing else.
+
+        Args:
+            ids: artifact ids; left out, any.
+            kinds: kinds of artifacts; left out, any that are declared. With ``extra``, also ``save`` works.
+
+        Raises:
+            ContractError: the run's contract declares no such id or kind. InvalidType: text is no collection of names.
+        """
+        with self._session.blamed():
+            return ScopedRunIO(self, Scope.of(ids, kinds, self.contract))
+
     def flush(self) -> None:
         """When this returns, a power cut loses nothing that was written or logged before."""
         with self._session.acting(), self._session.blamed():
@@ -359,7 +376,11 @@ class RunIO:
         if not self._session.is_creator:
             leave(self._session)
             return None
-        self._root_digest = finish(self._session, self._metrics, status, error, patience_s)
+        try:
+            self._root_digest = finish(self._session, self._metrics, status, error, patience_s)
+        finally:
+            if self.is_finished:
+                ending.unwatch(self.path)
         return self._root_digest
 
     # -- further processes -------------------------------------------------------------------------
@@ -383,10 +404,10 @@ class RunIO:
     ) -> None:
         if self._session.is_finished or self._session.is_forked:
             return
-        if error is None or (isinstance(error, SystemExit) and not error.code):
-            self.finish(COMPLETED)
-        else:
-            self.finish(ABORTED if isinstance(error, KeyboardInterrupt) else FAILED, error)
+        status, fault = ending.outcome(self.path, error)
+        self.finish(status, fault)
+        if isinstance(error, ending.Terminated):
+            ending.die_if_done()
 
 
 _handles = weakref.WeakValueDictionary()

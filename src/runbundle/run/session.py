@@ -28,6 +28,7 @@ from runbundle.io.syncgroup import SyncGroup
 from runbundle.run.follow import Followed, follow
 from runbundle.run.lines import CREATOR
 from runbundle.run.manifest import MANIFEST, project_manifest
+from runbundle.run.secrets import Shown, mask_text
 from runbundle.run.state import RunState
 
 _POLL_S = 0.001
@@ -80,7 +81,7 @@ class Session:
         others: how far the logs of the other writers were read.
         attempt: the number of the attempt it belongs to.
         contract: what the run is held to, or None. layout: where things lie.
-        config: the resolved configuration.
+        config: the resolved configuration. shown: what the run shows of it, if that is not all.
         stage: the open stage, if any.
         reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
         unsynced: what a power cut might still take. is_flushed, said_points: whether the log says that nothing is, and
@@ -124,6 +125,7 @@ class Session:
     acts: int = 0
     points: Points | None = None
     text_log: Text | None = None
+    shown: Shown | None = None
 
     def __post_init__(self) -> None:
         self.others = Followed(self.run_dir, self.writer)
@@ -179,6 +181,15 @@ class Session:
         """
         if not self.is_creator:
             raise StageError(f"{doing} is for the process that started the run", hint="This process joined it")
+
+    @property
+    def shown_config(self) -> Mapping[str, Any]:
+        """The resolved configuration without secrets."""
+        return self.config if self.shown is None else self.shown.resolved
+
+    def hide(self, text: str) -> str:
+        """Text from outside as a run may hold it: without the secrets of the configuration."""
+        return mask_text(text) if self.shown is None else self.shown.hide(text)
 
     def now(self) -> str:
         """The time, as records spell it."""
@@ -250,7 +261,7 @@ class Session:
         with self.lock:
             place = self.run_dir / MANIFEST
             with Staged(place) as staged:
-                staged.write(checked_pretty({**project_manifest(self.state, self.config), **instead}))
+                staged.write(checked_pretty({**project_manifest(self.state, self.shown_config), **instead}))
                 self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
 
     def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer | None) -> Written:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,42 @@ from runbundle.contract.declaration import from_mapping
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
 from runbundle.io.formats import yaml
+from runbundle.run.config import Config, take_config
 from runbundle.run.manifest import read_manifest
+from runbundle.run.secrets import Shown, shown
 
 CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
+DIGEST_FIELDS = {CONFIG: "config_sha256", CONFIG_RESOLVED: "config_resolved_sha256"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The configuration that a run is given, and what is seen of it.
+
+    Attributes:
+        config: as the running process has it. shown: as the run's files have it, without secrets.
+    """
+
+    config: Config
+    shown: Shown
+
+    @classmethod
+    def of(cls, config: Any) -> Settings:
+        """What a caller gave; errors as ``take_config``."""
+        taken = take_config(config)
+        return cls(taken, shown(taken))
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The two files of the configuration."""
+        resolved = config_bytes(self.shown.resolved)
+        is_plain = self.shown.composed is self.shown.resolved
+        return {CONFIG: resolved if is_plain else config_bytes(self.shown.composed), CONFIG_RESOLVED: resolved}
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """The SHA-256 of each file, as the record of an attempt tells them."""
+        return {DIGEST_FIELDS[name]: hashlib.sha256(data).hexdigest() for name, data in self.files.items()}
 
 
 def read_contract(run_dir: Path) -> Contract | None:
@@ -50,10 +85,11 @@ def settings_to_put_back(run_dir: Path, start: Mapping[str, Any]) -> dict[str, b
     """Configuration files that are not as the start of the attempt says, with the bytes that are, where they are kept.
 
     A crash may have come while a resume replaced them, of which copies lie in ``provenance/``; or a power cut emptied
-    them, and the manifest holds the same configuration.
+    them, and the manifest holds the resolved configuration, which is the composed one as well where nothing was to be
+    resolved.
     """
     found = {}
-    for name, told in ((CONFIG, "config_sha256"), (CONFIG_RESOLVED, "config_resolved_sha256")):
+    for name, told in DIGEST_FIELDS.items():
         if _digest(run_dir / name) != start[told]:
             kept = run_dir / "provenance" / f"{start['attempt']}.{name}"
             for data in (_bytes_of(kept), _from_manifest(run_dir)):
@@ -83,5 +119,5 @@ def _from_manifest(run_dir: Path) -> bytes | None:
 
 
 def config_bytes(config: Mapping[str, Any]) -> bytes:
-    """A configuration as both of its files hold it."""
+    """A configuration as its files hold it."""
     return yaml.dump(dict(config))

@@ -165,6 +165,6 @@ def _commit(session: Session, name: str, outcome: Outcome, reasons: Sequence[str
         "commit",
         stage=name,
         outcome=outcome.value,
-        reasons=[plain_text(reason) for reason in reasons],
+        reasons=[session.hide(plain_text(reason)) for reason in reasons],
         **{"try": session.state.tries[name]},
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 
 from runbundle.io.atomic import os_errors, write_all
 from runbundle.io.confine import inside
+from runbundle.run.secrets import mask_text
 from runbundle.run.session import Session
 
 TEXT_FOLDER = "logs"
@@ -19,9 +21,10 @@ class TextLog(logging.Handler):
     Nothing is buffered: so a forked child has nothing of the parent's to write, and no lock of its stream to wait for.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, hide: Callable[[str], str]) -> None:
         super().__init__()
         self._fd = fd
+        self._hide = hide
 
     @classmethod
     def open(cls, session: Session) -> TextLog:
@@ -34,7 +37,9 @@ class TextLog(logging.Handler):
         place = inside(session.run_dir, name)
         session.folder(TEXT_FOLDER)
         with os_errors("Opening the text log", place):
-            log = cls(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666))
+            fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        # not a method of the session, which ends with its handle
+        log = cls(fd, session.shown.hide if session.shown else mask_text)
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S+00:00")
         formatter.converter = time.gmtime
         log.setFormatter(formatter)
@@ -61,7 +66,7 @@ class TextLog(logging.Handler):
         """Write one line; what cannot be written is told as the standard library's handlers tell it."""
         if self._fd >= 0:
             try:
-                write_all(self._fd, f"{self.format(record)}\n".encode("utf-8", "backslashreplace"))
+                write_all(self._fd, f"{self._hide(self.format(record))}\n".encode("utf-8", "backslashreplace"))
             except Exception:  # noqa: BLE001 - what a message or its arguments raise is not the caller's to handle
                 self.handleError(record)
         elif logging.lastResort is not None:

@@ -20,6 +20,8 @@ from runbundle import errors
 from runbundle.io.unseen import UnseenFolder
 from sample_runs import CONTRACT, LOG, MANIFEST, FixedClock, codes, files, project
 
+PACKAGES = "provenance/packages.json"
+
 
 class Level(str, Enum):  # noqa: UP042 - as seed 000 declares its enums
     """An enum whose ``str()`` is not its text."""
@@ -147,7 +149,7 @@ def test_a_run_is_never_made_inside_another(tmp_path: Path) -> None:
 
 def test_a_new_run_holds_all_it_must(tmp_path: Path) -> None:
     run = project(tmp_path, CONTRACT).start({"rate": 0.5})
-    assert files(run.path) == {MANIFEST, "config.yaml", "config_resolved.yaml", "contract.json", LOG}
+    assert files(run.path) == {MANIFEST, "config.yaml", "config_resolved.yaml", "contract.json", LOG, PACKAGES}
     assert (run.path / "config.yaml").read_text() == '"rate": 0.5\n'
     assert codes(rb.open_run(run.path).verify()) == []
 
@@ -164,7 +166,7 @@ def test_a_run_is_visible_only_when_it_is_whole(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(UnseenFolder, "name", spy)
     project(tmp_path).start()
-    assert seen == [{MANIFEST, "config.yaml", "config_resolved.yaml", LOG}]
+    assert seen == [{MANIFEST, "config.yaml", "config_resolved.yaml", LOG, PACKAGES}]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
@@ -223,7 +225,7 @@ def _circular() -> dict[str, Any]:
     [
         {"a": float("nan")},
         {"a": {1, 2}},
-        {"a": {"b": "${oc.env:HOME}"}},
+        {"a": {"b": "${oc.env:NOT_SET_ANYWHERE}"}},
         {"a": ["x", "pre ${b} post"]},
         {1: "x"},
         {"a": b"x"},
@@ -244,7 +246,7 @@ def test_a_configuration_that_cannot_be_kept_is_refused(tmp_path: Path, config: 
     assert isinstance(caught.value, errors.InvalidConfig)
 
 
-def test_the_place_of_what_is_not_resolved_is_named(tmp_path: Path) -> None:
+def test_the_place_of_what_cannot_be_resolved_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.InvalidConfig, match=r"at model\.layers\[1\]"):
         project(tmp_path).start({"model": {"layers": [1, "${n}"]}})
 
@@ -344,12 +346,12 @@ def test_changes_are_told_in_the_name(repository: Path, tmp_path: Path) -> None:
 
 def test_a_store_anywhere_in_the_repository_is_no_change(repository: Path) -> None:
     """A killed run must not make the code look changed to the next process that resumes it."""
-    from runbundle.run import provenance  # noqa: PLC0415 - its cache stands for a process
+    from runbundle.run.code import forget_code  # noqa: PLC0415 - its cache stands for a process
 
     store = repository / "out [1]"
     run = project(store).start()
     run.finish("failed")
-    provenance.git_state.cache_clear()
+    forget_code()
     assert not project(store).resume(run.run_id).run_id.endswith("-dirty")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -301,11 +300,12 @@ def test_a_changed_contract_is_refused(tmp_path: Path) -> None:
 
 
 def test_changed_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from runbundle.run import provenance  # noqa: PLC0415
+    from runbundle.run import create  # noqa: PLC0415
+    from runbundle.run.code import GitState  # noqa: PLC0415
 
     run_dir = failed_run(tmp_path)
-    elsewhere = provenance.GitState(tmp_path, "0" * 40, is_dirty=False)
-    monkeypatch.setattr(provenance, "code_here", lambda _: elsewhere)
+    elsewhere = GitState(tmp_path, "0" * 40, is_dirty=False)
+    monkeypatch.setattr(create, "code_here", lambda _: elsewhere)
     with pytest.raises(errors.ResumeRefused, match="the code changed"):
         resume(run_dir)
     resume(run_dir, allow_changed=True).finish("failed")
@@ -363,4 +363,4 @@ def test_an_old_report_is_replaced_only_by_a_new_try(tmp_path: Path) -> None:
     with pytest.raises(errors.StageError, match="has committed"):
         again.write("report", "second", replace=True)
     assert (run.path / REPORT).read_text() == "first"
-    assert os.listdir(run.path / "provenance") == [f"{SEAL}.1"]  # noqa: PTH208
+    assert {place.name for place in (run.path / "provenance").iterdir()} == {f"{SEAL}.1", "packages.json"}

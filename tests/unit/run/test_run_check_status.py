@@ -124,7 +124,8 @@ child = __import__("subprocess").run(
     [sys.executable, "-c", "import runbundle as rb; print(rb.open_run('store/runs/demo/r').status)"],
     capture_output=True, text=True, check=True,
 )
-print(child.stdout.strip())
+print(child.stdout.strip(), flush=True)
+__import__("os")._exit(0)
 """
     done = run_child(code, tmp_path)
     assert (done.stdout, done.stderr) == ("running\n", "")

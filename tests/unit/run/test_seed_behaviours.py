@@ -50,7 +50,7 @@ def records_of(run: rb.RunIO, kind: str) -> list[dict[str, Any]]:
 
 
 def test_all_eight_folders_and_the_manifest_are_there_at_creation(run: rb.RunIO) -> None:
-    assert {place.name for place in run.path.iterdir() if place.is_dir()} == set(SEED_FOLDERS)
+    assert {place.name for place in run.path.iterdir() if place.is_dir()} == {*SEED_FOLDERS, "provenance"}
     manifest = manifest_of(run)
     assert manifest["run_id"] == run.run_id == run.path.name
     assert manifest["config_snapshot"] == {"pitch_mm": 5}
