@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, ClassVar
 
-from runbundle.base.errors import MissingExtra
+from runbundle.base.errors import InvalidType, MissingExtra
 from runbundle.io.atomic import Sink
 
 
@@ -40,11 +41,15 @@ class Format(ABC):
         name: what a contract calls it.
         extensions: with their dot, the usual one first; empty for any.
         content_type: the media type.
+        folder: the folder that its files must lie in, at any depth; empty for any.
+        is_durable: its bytes are safe from a power cut before a file has its name.
     """
 
     name: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]] = ()
     content_type: ClassVar[str]
+    folder: ClassVar[str] = ""
+    is_durable: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, value: Any, *args: Any, **options: Any) -> Encoded:
@@ -63,6 +68,17 @@ class Format(ABC):
             DecodeError: the bytes are not of this format.
             MissingExtra: the library that the format needs is not installed.
         """
+
+    def snapshot(self, value: Any) -> Any:
+        """A copy of a value that no later change of the original reaches, for ``encode`` by another thread.
+
+        Raises:
+            InvalidType: it cannot be copied.
+        """
+        try:
+            return copy.deepcopy(value)
+        except (TypeError, copy.Error, RuntimeError, RecursionError) as error:
+            raise InvalidType(f"A value of the type {type(value).__name__} cannot be copied: {error}") from error
 
 
 def need(module: str, extra: str) -> ModuleType:
