@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
@@ -45,6 +45,7 @@ class RunState:
         paths_by_fold: every path in force, by its form on disks that ignore case.
         rivals: further records in force of an artifact, by (artifact_id, variant): what takes them out of force may
             stand in a log that is read later. Any that are left when all logs are read break I14.
+        rosters: what the records say of each roster, by its artifact_id.
         announced: digests that files without a record, those of the configuration, may have until the next attempt.
     """
 
@@ -62,6 +63,7 @@ class RunState:
     moves: list[tuple[str, str, Pointer]] = field(default_factory=list)
     paths_by_fold: dict[str, set[str]] = field(default_factory=dict)
     rivals: dict[tuple[str, str | None], list[ArtifactRecord]] = field(default_factory=dict)
+    rosters: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     announced: dict[str, set[str]] = field(default_factory=dict)
 
     def apply(self, record: Record, pointer: Pointer) -> None:
@@ -169,6 +171,8 @@ class RunState:
     def add(self, artifact: ArtifactRecord, pointer: Pointer) -> None:
         """Take in the record of an artifact."""
         self.records[pointer] = artifact
+        if artifact.roster is not None:
+            self.rosters[artifact.roster["artifact_id"]] = artifact.roster
         self._retire(artifact.replaces)
         if pointer not in self.gone:
             key = artifact.artifact_id, artifact.variant
