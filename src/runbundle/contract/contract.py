@@ -11,6 +11,8 @@ from runbundle.base.ids import check_identifier, fold, is_token
 from runbundle.contract.layout import INPUT_FOLDER, STANDARD, Layout
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required, StageSpec, check_text
 
+_CHECKPOINT, _CHECKPOINTS = "checkpoint", "checkpoints"  # what torch serialised stays in one place
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -169,6 +171,11 @@ class Contract:
             folder = fold(self.layout.folder_of(spec.kind))
             if folder.split("/")[0] == INPUT_FOLDER:
                 raise ContractError(f"{spec.artifact_id} would lie in {INPUT_FOLDER}/, which is for inputs")
+            if spec.format == _CHECKPOINT and _CHECKPOINTS not in folder.split("/"):
+                raise ContractError(
+                    f"{spec.artifact_id} has the format {_CHECKPOINT}, whose files lie under {_CHECKPOINTS}/ alone",
+                    hint=f'Give it the kind "{_CHECKPOINTS}"',
+                )
             name = self.layout.file_name_of(spec.suffix, spec.ext, variant=None, input_stem="x")
             other = places.setdefault((folder, name), spec.artifact_id)
             if other != spec.artifact_id:
