@@ -9,6 +9,7 @@ from runbundle.contract.check import check_records
 from runbundle.run.finish import COMPLETED
 from runbundle.run.follow import load_state
 from runbundle.run.manifest import RUNNING, read_manifest
+from runbundle.run.rosters import check_rosters
 from runbundle.run.settings import read_contract
 from runbundle.run.status import shown_status
 
@@ -27,10 +28,13 @@ def check(run_dir: Path) -> Report:
     if status != COMPLETED:
         findings.append(Finding("run_not_finished", run_dir.name, f"the run is {status}"))
     if contract is None:
+        findings += check_rosters(run_dir, state, contract)
         return Report(tuple(findings), ("the run has no contract: only its status was checked",))
     records = list(state.in_force.values())
     has_input = state.primary_input is not None
     findings += check_records(contract, records, outcomes=state.outcomes, has_input=has_input)
+    told = {(finding.code, finding.subject) for finding in findings}
+    findings += [found for found in check_rosters(run_dir, state, contract) if (found.code, found.subject) not in told]
     notes = [
         f"the stage {stage} {outcome.value}: {'; '.join(state.endings[stage].reasons)}"
         for stage, outcome in state.outcomes.items()

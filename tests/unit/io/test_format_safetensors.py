@@ -11,7 +11,7 @@ from runbundle.base.errors import DecodeError, InvalidInputError, InvalidType
 from runbundle.io.formats import get_format
 from stand_ins import round_trip, written
 
-ARRAYS = {
+ARRAYS: dict[str, Any] = {
     "weight": np.arange(12, dtype=np.float32).reshape(3, 4),
     "count": np.array(7, dtype=np.int64),
     "none": np.zeros((0, 3), np.float16),
