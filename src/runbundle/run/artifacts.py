@@ -195,7 +195,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         if session.orphans:
             session.remove_orphans()
         lines: int | None = None
-        written = _put(session, place, encoded, target, replaces, sync=fmt.is_durable)
+        written = _put(session, place, encoded, target, replaces)
         fields = {
             "ts_utc": session.now(),
             "artifact_id": artifact_id,
@@ -250,20 +250,14 @@ def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:
 
 
 def _put(
-    session: Session,
-    place: str,
-    encoded: Encoded,
-    target: Mapping[str, Any],
-    replaces: Pointer | None,
-    *,
-    sync: bool = False,
+    session: Session, place: str, encoded: Encoded, target: Mapping[str, Any], replaces: Pointer | None
 ) -> Written:
     """Bring the bytes to their place: new by exclusive creation, or as an announced replacement."""
     with Staged(place) as staged:
         encoded.write(staged)
         if replaces is not None:
-            return session.replace(staged, target, replaces, sync=sync)
-        written = staged.seal(sync=sync or session.is_power)
+            return session.replace(staged, target, replaces, sync=encoded.is_durable)
+        written = staged.seal(sync=encoded.is_durable or session.is_power)
         try:
             staged.create()
         except AlreadyExistsError as error:

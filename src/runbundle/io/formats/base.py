@@ -27,11 +27,13 @@ class Encoded:
         meta: facts for the artifact's record, such as an image's shape and dtype.
         facts: what a schema is checked against, computed when asked for: ``document`` (JSON), ``arrays``
             (name to dtype, shape, min, max) or ``columns`` (name to dtype, nulls, min, max) with ``rows``.
+        is_durable: the bytes are to be safe from a power cut before the file has its name.
     """
 
     write: Callable[[Sink], object]
     meta: Mapping[str, Any] = field(default_factory=dict)
     facts: Callable[[], Mapping[str, Any]] = _no_facts
+    is_durable: bool = False
 
 
 class Format(ABC):
@@ -42,14 +44,12 @@ class Format(ABC):
         extensions: with their dot, the usual one first; empty for any.
         content_type: the media type.
         folder: the folder that its files must lie in, at any depth; empty for any.
-        is_durable: its bytes are safe from a power cut before a file has its name.
     """
 
     name: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]] = ()
     content_type: ClassVar[str]
     folder: ClassVar[str] = ""
-    is_durable: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, value: Any, *args: Any, **options: Any) -> Encoded:

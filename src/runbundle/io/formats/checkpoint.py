@@ -39,7 +39,6 @@ class CheckpointFormat(Format):
     extensions = (".pt",)
     content_type = "application/octet-stream"
     folder = "checkpoints"
-    is_durable = True
 
     def encode(self, value: Any) -> Encoded:
         """Takes a state, or the bytes or the path of a file that ``torch.save`` wrote of one."""
@@ -48,7 +47,7 @@ class CheckpointFormat(Format):
         if isinstance(value, bytes | bytearray | memoryview):
             data = bytes(value)
             _refuse_objects(io.BytesIO(data))
-            return Encoded(lambda sink: sink.write(data), _facts())
+            return Encoded(lambda sink: sink.write(data), _facts(), is_durable=True)
         copier = _Copier(is_deep=False)
         state, library = copier.state(value), torch()
 
@@ -57,7 +56,7 @@ class CheckpointFormat(Format):
             library.save(state, stream)
             stream.raise_failure()
 
-        return Encoded(write, {**_facts(), "tensors": copier.count})
+        return Encoded(write, {**_facts(), "tensors": copier.count}, is_durable=True)
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> dict[Any, Any]:  # noqa: ARG002 - a format may need its meta
         """The state, its tensors on the CPU."""
@@ -158,7 +157,7 @@ def _encode_file(path: Path) -> Encoded:
         else:
             copy_into(path, sink)
 
-    return Encoded(write, _facts())
+    return Encoded(write, _facts(), is_durable=True)
 
 
 def _refuse_objects(source: io.BytesIO | str) -> None:

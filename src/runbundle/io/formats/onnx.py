@@ -30,7 +30,6 @@ class OnnxFormat(Format):
     name = "onnx"
     extensions = (".onnx",)
     content_type = "application/octet-stream"
-    is_durable = True
 
     def encode(self, value: Any) -> Encoded:
         """Refuses what is no ONNX model, by its fields; the model itself is not run or checked further."""
@@ -45,7 +44,7 @@ class OnnxFormat(Format):
             )
         data = bytes(value)
         _check(data)
-        return Encoded(lambda sink: sink.write(data), _facts(data))
+        return Encoded(lambda sink: sink.write(data), _facts(data), is_durable=True)
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> bytes:  # noqa: ARG002 - a format may need its meta
         """The bytes, for ``onnx.load_from_string`` or a runtime."""
@@ -69,7 +68,7 @@ def _encode_file(path: Path) -> Encoded:
         else:
             copy_into(path, sink)
 
-    return Encoded(write, _facts(data))
+    return Encoded(write, _facts(data), is_durable=True)
 
 
 def _check(data: bytes) -> None:

@@ -20,7 +20,6 @@ class SafetensorsFormat(Format):
     name = "safetensors"
     extensions = (".safetensors",)
     content_type = "application/octet-stream"
-    is_durable = True
 
     def encode(self, value: Any) -> Encoded:
         """All arrays, or all tensors; objects are refused."""
@@ -35,7 +34,7 @@ class SafetensorsFormat(Format):
             name: {"shape": list(array.shape), "dtype": str(array.dtype).removeprefix("torch.")}
             for name, array in arrays.items()
         }
-        return Encoded(lambda sink: sink.write(data), {"arrays": shapes, "library": library})
+        return Encoded(lambda sink: sink.write(data), {"arrays": shapes, "library": library}, is_durable=True)
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> dict[str, Any]:
         """The arrays, or the tensors on the CPU. The header is held against the bytes before any is made."""
