@@ -3,6 +3,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,30 @@ def test_a_full_disk_takes_only_a_part_and_nothing_stays(tmp_path: Path, monkeyp
 
 
 @pytest.mark.usefixtures("open_files")
+def test_an_interrupt_just_after_the_naming_takes_the_name_back_and_never_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.link
+
+    def interrupted(*names: str) -> None:
+        with suppress(FileExistsError):
+            real(*names)
+        raise KeyboardInterrupt
+
+    place = tmp_path / "a.bin"
+    for there in (None, b"of another"):
+        if there is not None:
+            place.write_bytes(there)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), Staged(place) as staged:
+            staged.write(b"new")
+            staged.seal()
+            patch.setattr(os, "link", interrupted)
+            staged.create()
+        assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == (
+            [] if there is None else [("a.bin", there)]
+        )
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError, InvalidValue])
 @pytest.mark.parametrize("is_closing_bad", [False, True])
 def test_an_interrupt_inside_the_writing_leaves_nothing(
