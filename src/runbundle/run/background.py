@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbundle.base.errors import RunbundleError, UnavailableError
+from runbundle.contract.record import label
 from runbundle.contract.spec import ArtifactSpec
 from runbundle.io.formats import get_format
 from runbundle.run.artifacts import Offer, declared_spec, extra_spec, put_declared, put_extra
@@ -136,6 +137,19 @@ class Background:
         if passed is not None:
             passed.hold.__exit__(None, None, None)
 
+    def _as_ours(self, error: BaseException, job: _Job) -> RunbundleError:
+        if isinstance(error, RunbundleError):
+            return error
+        found = UnavailableError(
+            f"A write in the background failed: {type(error).__name__}: {error}",
+            hint="Write the artifact again",
+            run=self._session.run_id,
+            artifact=label(*job.target),
+            path=self._session.run_dir,
+        )
+        found.__cause__ = error
+        return found
+
     def _put(self, job: _Job) -> _Job | None:
         """Let a write wait for the thread, which is started if need be; returns the one whose place it took."""
         with self._changed:
@@ -167,18 +181,8 @@ class Background:
                 job.write()
             except BaseException as error:  # the thread's outermost loop; raised where someone hears it
                 with self._changed:
-                    self._failures.append(_ours(error))
+                    self._failures.append(self._as_ours(error, job))
                 if not threading.main_thread().is_alive():
                     raise  # nobody will ask any more: the interpreter prints it
             finally:
                 job.hold.__exit__(None, None, None)
-
-
-def _ours(error: BaseException) -> RunbundleError:
-    if isinstance(error, RunbundleError):
-        return error
-    found = UnavailableError(
-        f"A write in the background failed: {type(error).__name__}: {error}", hint="Write the artifact again"
-    )
-    found.__cause__ = error
-    return found
