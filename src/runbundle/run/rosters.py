@@ -48,11 +48,14 @@ def _write(session: Session, roster_id: str, roster: Mapping[str, Any]) -> None:
     earlier = session.state.in_force.get((roster_id, None))
     if earlier is None and not members:
         return
-    if earlier is not None and not _is_in_doubt(session.state, earlier):
-        if earlier.sha256 == hashlib.sha256(checked_pretty(document)).hexdigest():
-            return
+    if earlier is not None and not _is_in_doubt(session.state, earlier) and earlier.sha256 == _digest(document):
+        return
     offer = Offer(value=document, replace=earlier is not None)
     write_own(session, _spec_of(session, roster_id, members), roster["filename"], offer)
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    return hashlib.sha256(checked_pretty(document)).hexdigest()
 
 
 def _is_in_doubt(state: RunState, record: ArtifactRecord) -> bool:
