@@ -1,7 +1,8 @@
 """Artifacts written while the program goes on: the value is copied, and one thread does the rest.
 
 At most one write is being done and one waits. A write of what is waiting already takes its place; another waits until
-there is room: so memory holds three copies at most, and a slow disk slows the program down instead of filling memory.
+there is room: so memory holds four copies at most, and a slow disk slows the program down instead of filling memory.
+The memory of a copy that was written is kept for the next one.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ class _Job:
     """A write that is to be done.
 
     Attributes:
-        target: the artifact.
+        target: the artifact. value: the copy that is written.
         write: does it. hold: keeps the run from ending before it is done.
     """
 
     target: tuple[str, str | None]
+    value: Any
     write: Callable[[], object]
     hold: AbstractContextManager[None]
 
@@ -51,6 +53,7 @@ class Background:
     def _begin(self) -> None:
         self._changed = threading.Condition()
         self._waiting: _Job | None = None
+        self._spare: Any = None
         self._is_busy = False
 
     def write(
@@ -73,11 +76,11 @@ class Background:
         with self._session.blamed():
             found = declared_spec(self._session, spec)
         with self._session.blamed(found.artifact_id):
-            copied = get_format(found.format).snapshot(value)
+            copied = get_format(found.format).snapshot(value, self._take_spare())
         offer = Offer(
             value=copied, variant=variant, meta=meta, description=description, replace=replace, options=options
         )
-        self._submit((found.artifact_id, variant), lambda: put_declared(self._session, found, offer))
+        self._submit((found.artifact_id, variant), copied, lambda: put_declared(self._session, found, offer))
 
     def save(
         self,
@@ -92,9 +95,9 @@ class Background:
         """``RunIO.save``, of a copy of the value; arguments as there, errors as ``write``."""
         with self._session.blamed(str(name)):
             spec, _ = extra_spec(self._session, name, value)
-            copied = get_format(spec.format).snapshot(value)
+            copied = get_format(spec.format).snapshot(value, self._take_spare())
         offer = Offer(value=copied, meta=meta, description=description, replace=replace, options=options)
-        self._submit((name, None), lambda: put_extra(self._session, name, offer))
+        self._submit((name, None), copied, lambda: put_extra(self._session, name, offer))
 
     def wait(self) -> None:
         """When this returns, all is written that was given before.
@@ -115,6 +118,10 @@ class Background:
             failures[0].add_note(f"Another write in the background failed: {other}")
         return failures[0] if failures else None
 
+    def close(self) -> None:
+        """The run is finished: the memory that was kept for the next copy is not needed."""
+        self._spare = None
+
     def forget(self) -> None:
         """In a forked child: the thread and its work are the parent's."""
         self._failures = []
@@ -125,17 +132,23 @@ class Background:
         if failure is not None:
             raise failure
 
-    def _submit(self, target: tuple[str, str | None], write: Callable[[], object]) -> None:
+    def _take_spare(self) -> Any:
+        """The memory of a copy that is not needed any more."""
         self._raise_failure()
+        with self._changed:
+            spare, self._spare = self._spare, None
+            return spare
+
+    def _submit(self, target: tuple[str, str | None], value: Any, write: Callable[[], object]) -> None:
         hold = self._session.acting()
         hold.__enter__()
         try:
-            passed = self._put(_Job(target, write, hold))
+            passed = self._put(_Job(target, value, write, hold))
         except BaseException:
             hold.__exit__(None, None, None)
             raise
         if passed is not None:
-            passed.hold.__exit__(None, None, None)
+            self._let_go(passed)
 
     def _as_ours(self, error: BaseException, job: _Job) -> RunbundleError:
         if isinstance(error, RunbundleError):
@@ -185,4 +198,9 @@ class Background:
                 if not threading.main_thread().is_alive():
                     raise  # nobody will ask any more: the interpreter prints it
             finally:
-                job.hold.__exit__(None, None, None)
+                self._let_go(job)
+
+    def _let_go(self, job: _Job) -> None:
+        with self._changed:
+            self._spare = job.value
+        job.hold.__exit__(None, None, None)

@@ -74,6 +74,9 @@ class Pending(Protocol):
     def wait(self) -> None:
         """When this returns, all of them are done; raises what went wrong with one."""
 
+    def close(self) -> None:
+        """All are done: let go of the memory that was kept for the next one."""
+
     def failure(self) -> RunbundleError | None:
         """What went wrong and was not told yet; it counts as told now."""
 
@@ -399,6 +402,8 @@ class Session:
         self.log.close()
         if self.points is not None:
             self.points.close()
+        if self.background is not None:
+            self.background.close()
 
     def forget(self) -> None:
         """In a forked child: what the parent holds is the parent's."""

@@ -92,6 +92,24 @@ def test_a_save_returns_when_the_value_is_copied_and_what_comes_later_does_not_r
     assert (rb.open_run(run.path).verify().findings, gate.threads & {threading.get_ident()}) == ((), set())
 
 
+@pytest.mark.parametrize("ext", ["npz", "safetensors"])
+def test_the_memory_of_a_written_copy_is_used_again_where_it_fits_and_let_go_at_the_end(
+    tmp_path: Path, ext: str
+) -> None:
+    run, name = project(tmp_path).start(), f"checkpoints/last.{ext}"
+    places: list[int] = []
+    values: list[dict[str, Any]] = [state(1), state(2), {"w": np.zeros((2, 3))}, state(4), state(5), {"v": np.ones(4)}]
+    for value in values:
+        run.background.save(name, value, replace=True)
+        run.background.wait()
+        places.append(next(iter(run.background._spare.values())).ctypes.data)
+        assert {key: item.tolist() for key, item in run.read(name).items()} == {k: v.tolist() for k, v in value.items()}
+        assert not np.shares_memory(next(iter(run.background._spare.values())), next(iter(value.values())))
+    assert (places[0] == places[1], places[3] == places[4]) == (True, True)
+    run.finish()
+    assert run.background._spare is None
+
+
 def test_flush_and_finish_wait_for_what_is_being_saved(tmp_path: Path) -> None:
     with project(tmp_path).start() as run:
         run.background.save(LAST, state(0))
@@ -361,6 +379,21 @@ def test_seed_002_section_6_best_and_last_lie_under_checkpoints_and_are_replaced
     assert done.read("checkpoints/last.pt")["step"] == 3
     assert done.read("checkpoints/best.pt")["model"]["weight"][0, 0] == 3
     assert (done.verify().findings, done.record("checkpoints/last.pt").format) == ((), "checkpoint")
+
+
+def test_the_memory_of_a_written_checkpoint_is_used_again(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    weight = torch.ones(1000)
+    with project(tmp_path).start() as run:
+        places = []
+        for number in range(3):
+            weight += 1
+            run.background.save("checkpoints/last.pt", {"a": weight, "b": [weight[::2], {"c": number}]}, replace=True)
+            run.background.wait()
+            places.append(run.background._spare["a"].data_ptr())
+            assert run.read("checkpoints/last.pt")["a"][0] == weight[0]
+        assert len(set(places)) == 1
+        assert places[0] != weight.data_ptr()
 
 
 def test_seed_002_section_5_a_torch_file_lies_under_checkpoints_or_is_refused(tmp_path: Path) -> None:

@@ -31,8 +31,10 @@ def is_tensor(value: Any) -> bool:
     return library is not None and type(value) in (library.Tensor, library.nn.Parameter)
 
 
-def copied_tensor(tensor: Any) -> Any:
+def copied_tensor(tensor: Any, spare: Any = None) -> Any:
     """A copy in memory of the CPU that shares nothing with the original, and remembers no gradients.
+
+    It takes the place of ``spare`` where that is such a copy of the same dtype and shape.
 
     Raises:
         InvalidValue: it has no bytes (it is on the device ``meta``).
@@ -40,4 +42,12 @@ def copied_tensor(tensor: Any) -> Any:
     if tensor.is_meta:
         raise InvalidValue("A tensor on the device meta has no bytes", hint="Put the model on a real device first")
     found = tensor.detach()
+    if is_tensor(spare) and _is_alike(spare, found):
+        return spare.copy_(found)
     return found.clone() if found.device.type == "cpu" else found.to("cpu")
+
+
+def _is_alike(spare: Any, tensor: Any) -> bool:
+    names = ("dtype", "shape", "layout", "is_quantized")
+    strided = spare.device.type == "cpu" and spare.layout is torch().strided and not spare.is_quantized
+    return strided and all(getattr(spare, name) == getattr(tensor, name) for name in names)

@@ -69,16 +69,41 @@ class Format(ABC):
             MissingExtra: the library that the format needs is not installed.
         """
 
-    def snapshot(self, value: Any) -> Any:
+    def snapshot(self, value: Any, spare: Any = None) -> Any:  # noqa: ARG002 - for formats of arrays
         """A copy of a value that no later change of the original reaches, for ``encode`` by another thread.
+
+        Args:
+            value: what is to be written.
+            spare: an earlier copy, of any value, that nobody needs any more. Its memory is used again where it fits,
+                which is several times as fast as memory that the process has not touched yet.
 
         Raises:
             InvalidType: it cannot be copied.
         """
-        try:
-            return copy.deepcopy(value)
-        except (TypeError, copy.Error, RuntimeError, RecursionError) as error:
-            raise InvalidType(f"A value of the type {type(value).__name__} cannot be copied: {error}") from error
+        return _deep_copy(value)
+
+
+def _deep_copy(value: Any) -> Any:
+    try:
+        return copy.deepcopy(value)
+    except (TypeError, copy.Error, RuntimeError, RecursionError) as error:
+        raise InvalidType(f"A value of the type {type(value).__name__} cannot be copied: {error}") from error
+
+
+def copied_array(array: Any, spare: Any) -> Any:
+    """A copy of an array; in the place of ``spare``, where that is an array of the same dtype and shape.
+
+    Raises:
+        InvalidType: it is no array, and cannot be copied.
+    """
+    np = need("numpy", "arrays")
+    if type(array) is not np.ndarray:
+        return _deep_copy(array)
+    fits = type(spare) is np.ndarray and (spare.dtype, spare.shape) == (array.dtype, array.shape)
+    if not fits or array.dtype.hasobject or not spare.flags.writeable:
+        return _deep_copy(array)
+    np.copyto(spare, array)
+    return spare
 
 
 def need(module: str, extra: str) -> ModuleType:

@@ -13,7 +13,7 @@ import struct
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +63,11 @@ class CheckpointFormat(Format):
         torch()
         return _load(io.BytesIO(data))
 
-    def snapshot(self, value: Any) -> Any:
+    def snapshot(self, value: Any, spare: Any = None) -> Any:
         """The state with its tensors copied to memory of the CPU; a file or bytes as they are."""
         if isinstance(value, str | os.PathLike | bytes):
             return value
-        return _Copier(is_deep=True).state(value)
+        return _Copier(is_deep=True, spare=spare).state(value)
 
 
 class _Stream:
@@ -96,8 +96,9 @@ class _Stream:
 class _Copier:
     """Walks a state and makes it anew of plain parts; tensors that are one stay one."""
 
-    def __init__(self, *, is_deep: bool) -> None:
+    def __init__(self, *, is_deep: bool, spare: Any = None) -> None:
         self._is_deep = is_deep
+        self._spares = iter({id(tensor): tensor for tensor in _tensors(spare)}.values())  # in the same order, mostly
         self._known: dict[tuple[Any, ...], Any] = {}
         self.count = 0
 
@@ -138,8 +139,19 @@ class _Copier:
         if key not in self._known or not storage.data_ptr():
             is_part = storage.nbytes() > tensor.numel() * tensor.element_size()
             must_copy = self._is_deep or is_part  # torch would write all that a part is taken from
-            self._known[key] = copied_tensor(tensor) if must_copy else tensor.detach().to("cpu")
+            self._known[key] = (
+                copied_tensor(tensor, next(self._spares, None)) if must_copy else tensor.detach().to("cpu")
+            )
         return self._known[key]
+
+
+def _tensors(state: Any) -> Iterator[Any]:
+    """The tensors of a state that was copied."""
+    if is_tensor(state):
+        yield state
+    elif isinstance(state, dict | list | tuple):
+        for part in state.values() if isinstance(state, dict) else state:
+            yield from _tensors(part)
 
 
 def _facts() -> dict[str, Any]:

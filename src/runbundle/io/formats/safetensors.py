@@ -9,7 +9,7 @@ from typing import Any
 from runbundle.base.errors import DecodeError, InvalidType, InvalidValue
 from runbundle.io.formats._safetensors import check_header
 from runbundle.io.formats._tensors import copied_tensor, is_tensor, torch
-from runbundle.io.formats.base import Encoded, Format, need
+from runbundle.io.formats.base import Encoded, Format, copied_array, need
 
 _ALIKE = ("numpy", "torch")
 
@@ -51,11 +51,12 @@ class SafetensorsFormat(Format):
             raise DecodeError(f"The arrays are not readable: {str(error)[:200]}") from error
         return found
 
-    def snapshot(self, value: Any) -> dict[str, Any]:
+    def snapshot(self, value: Any, spare: Any = None) -> dict[str, Any]:
         """Copies of all arrays; tensors on the CPU."""
         library = _library_of(value)
-        copied = {name: _plain(name, item, library) for name, item in value.items()}
-        return {name: item.copy() if library == "numpy" else copied_tensor(item) for name, item in copied.items()}
+        copied = copied_array if library == "numpy" else copied_tensor
+        known = spare if isinstance(spare, dict) else {}
+        return {name: copied(_plain(name, item, library), known.get(name)) for name, item in value.items()}
 
 
 def _library_of(value: Any) -> str:
