@@ -69,7 +69,7 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
     Bytes, and a file given by its path, are taken as they are under any extension but those of pickles.
 
     Raises:
-        ContractError: the contract allows no extras. UnsupportedFormat: no format has that extension.
+        ContractError: the contract allows no extras, or the format has its own folder. UnsupportedFormat: no format has that extension.
     """
     check_relative(name, what="name")
     contract = session.contract
@@ -85,7 +85,17 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
     fmt = get_format("file") if is_file and ext else format_for_extension(ext)
     if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
         raise ContractError(f"The contract {contract.name} does not allow the format {fmt.name}", run=session.run_id)
-    return _extra_spec(ext, fmt.name), f"{session.layout.extras_folder}/{name}"
+    filename = f"{session.layout.extras_folder}/{name}"
+    _check_folder(fmt, filename)
+    return _extra_spec(ext, fmt.name), filename
+
+
+def _check_folder(fmt: Format, filename: str) -> None:
+    if fmt.folder and fmt.folder not in filename.split("/")[:-1]:
+        raise ContractError(
+            f"A file of the format {fmt.name} lies under {fmt.folder}/, and {filename} would not",
+            hint=f'Give its spec the kind "{fmt.folder}", or save it as "{fmt.folder}/{filename.rpartition("/")[2]}"',
+        )
 
 
 @cache
@@ -177,11 +187,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     fmt = get_format(spec.format)
     if fmt.extensions and spec.ext not in fmt.extensions:
         raise ContractError(f"The format {fmt.name} has the extensions {fmt.extensions}, not {spec.ext}")
-    if fmt.folder and fmt.folder not in filename.split("/")[:-1]:
-        raise ContractError(
-            f"A file of the format {fmt.name} lies under {fmt.folder}/, and {filename} would not",
-            hint=f'Give its spec the kind "{fmt.folder}", or save it as "{fmt.folder}/{filename.rpartition("/")[2]}"',
-        )
+    _check_folder(fmt, filename)
     encoded = _encode(fmt, offer.value, offer.options)
     if spec.schema is not None:
         check_facts(spec.schema, encoded.facts(), what=artifact_id)

@@ -259,6 +259,30 @@ def test_a_lost_save_is_told_beside_the_error_that_ended_the_run(tmp_path: Path,
     assert "no space" in (run_dir / "logs/traceback.1.txt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("ended", "status"),
+    [(SystemExit(143), "failed"), (KeyboardInterrupt(), "aborted"), (ZeroDivisionError(), "failed")],
+    ids=["SIGTERM", "Ctrl-C", "error"],
+)
+def test_whatever_ends_a_run_what_was_given_is_written_first(
+    tmp_path: Path, gate: Gate, ended: BaseException, status: str
+) -> None:
+    def block() -> None:
+        with project(tmp_path).start(run_id="r") as run:
+            gate.is_open.clear()
+            run.background.save(LAST, state(1), replace=True)
+            gate.arrived.acquire()
+            run.background.save(LAST, state(2), replace=True)
+            threading.Timer(0, gate.is_open.set).start()
+            raise ended
+
+    with pytest.raises(type(ended)):
+        block()
+    run_dir = tmp_path / "runs/demo/r"
+    assert (rb.open_run(run_dir).status, read(run_dir)) == (status, 2)
+    assert (rb.open_run(run_dir).is_sealed, rb.open_run(run_dir).verify().findings) == (True, ())
+
+
 def test_what_cannot_be_saved_is_said_at_once(tmp_path: Path) -> None:
     run = project(tmp_path, CONTRACT).start()
     with pytest.raises(errors.ContractError, match="declares no artifact 'other'"):
@@ -394,10 +418,3 @@ def test_the_memory_of_a_written_checkpoint_is_used_again(tmp_path: Path) -> Non
             assert run.read("checkpoints/last.pt")["a"][0] == weight[0]
         assert len(set(places)) == 1
         assert places[0] != weight.data_ptr()
-
-
-def test_seed_002_section_5_a_torch_file_lies_under_checkpoints_or_is_refused(tmp_path: Path) -> None:
-    with project(tmp_path).start() as run, pytest.raises(errors.ContractError, match=r'save it as "checkpoints/x\.pt"'):
-        run.save("x.pt", {"a": 1})
-    with pytest.raises(errors.ContractError, match="lie under checkpoints"):
-        rb.Contract("c", "1", artifacts=(SPEC("w", "weights", "w", ".pt", "checkpoint"),))
