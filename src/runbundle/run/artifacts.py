@@ -69,7 +69,8 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
     Bytes, and a file given by its path, are taken as they are under any extension but those of pickles.
 
     Raises:
-        ContractError: the contract allows no extras, or the format has its own folder. UnsupportedFormat: no format has that extension.
+        ContractError: the contract allows no extras, or the format has a folder of its own.
+        UnsupportedFormat: no format has that extension.
     """
     check_relative(name, what="name")
     contract = session.contract
