@@ -199,6 +199,23 @@ def set_record(which: str, *, log: str = LOG, **fields: object) -> Damage:
     return lambda run: rewrite(run, change, log)
 
 
+def list_profile(*variants: str) -> Damage:
+    """Verdict becomes the roster of the profiles, and lists these variants; ``middle`` as it is recorded."""
+    roster = {"artifact_id": "verdict", "filename": VERDICT, "entries": "list", "key": "where", "contract_version": "1"}
+
+    def damage(run: Path) -> None:
+        records = [json.loads(line) for line in (run / LOG).read_bytes().splitlines()]
+        meta = next(record["meta"] for record in records if record.get("artifact_id") == "profile")
+        entries = [{**meta, "where": v, "file": "profile_middle.json", "contract_version": "1"} for v in variants]
+        data = json.dumps({"schema_version": 1, "contract_version": "1", "list": entries}).encode()
+        (run / VERDICT).write_bytes(data)
+        for log in (LOG, HELPER):
+            set_record("verdict", log=log, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))(run)
+        set_record("profile", roster=roster)(run)
+
+    return damage
+
+
 def set_point(log: str, at: int, /, **fields: object) -> Damage:
     def change(record: dict[str, Any]) -> None:
         if record.get("step") == at:
@@ -512,4 +529,6 @@ BY_CHECK = {
     "artifact_undeclared": (set_record("preview", log=HELPER, artifact_id="memo", variant="a"), "memo[a]"),
     "format_not_allowed": (set_record("profile", format="pickle"), "profile[middle]"),
     "run_not_finished": (drop_lines(LOG, 1), GOLDEN.name),
+    "entry_missing": (list_profile(), "profile[middle]"),
+    "entry_stray": (list_profile("middle", "left"), "profile[left]"),
 }

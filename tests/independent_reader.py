@@ -608,7 +608,53 @@ def check(path: Path) -> list[Finding]:
     journal = Journal(folder)
     contract: Json | None = folder.parse_if_there("contract.json", parse_contract)
     findings = set() if journal.status == "completed" else {("run_not_finished", path.name)}
+    findings |= _rosters(folder, journal, contract or {"artifacts": []})
     return sorted(findings | (_owed(contract, journal) if contract else set()))
+
+
+def _label(record: Json) -> str:
+    return str(record["artifact_id"]) + ("" if record["variant"] is None else f"[{record['variant']}]")
+
+
+def _rosters(folder: Folder, journal: Journal, contract: Json) -> set[Finding]:
+    """What rosters lack, or have too much (3.4)."""
+    findings = set()
+    told = {
+        record["roster"]["artifact_id"]: record["roster"] for record in journal.of("artifact") if record.get("roster")
+    }
+    for name, roster in told.items():
+        members = [r for r in journal.artifacts if r.get("roster") and r["roster"]["artifact_id"] == name]
+        files = [r["filename"] for r in journal.artifacts if (r["artifact_id"], r["variant"]) == (name, None)]
+        if not members and not files:
+            continue
+        try:
+            entries: Any = folder.parse(files[0], parse_object)[roster["entries"]] if files else None
+            listed = [entry[roster["key"]] for entry in entries]
+        except (Damaged, KeyError, TypeError):
+            findings.add(("artifact_missing", name))
+            continue
+        due = {r["variant"]: r for r in members}
+        found = dict(zip(listed, entries, strict=True))
+        findings |= {("entry_missing", _label(r)) for v, r in due.items() if not _same(found.get(v), _entry(r))}
+        findings |= {
+            ("entry_stray", f"{(members or [{'artifact_id': name}])[0]['artifact_id']}[{v}]")
+            for v in found.keys() - due
+        }
+        if len(found) < len(listed):
+            findings.add(("entry_stray", name))
+    listed_specs = {spec["artifact_id"] for spec in contract["artifacts"] if spec.get("roster")}
+    strangers = [r for r in journal.artifacts if r["artifact_id"] in listed_specs and not r.get("roster")]
+    return findings | {("entry_missing", _label(r)) for r in strangers}
+
+
+def _entry(record: Json) -> Json:
+    roster = record["roster"]
+    own = {roster["key"]: record["variant"], "file": record["filename"].rpartition("/")[2]}
+    return {**record["meta"], **own, "contract_version": roster["contract_version"]}
+
+
+def _same(left: Any, right: Any) -> bool:
+    return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)
 
 
 def _owed(contract: Json, journal: Journal) -> set[Finding]:
@@ -626,7 +672,7 @@ def _owed(contract: Json, journal: Journal) -> set[Finding]:
             findings.add(("input_missing" if is_input else "artifact_missing", spec["artifact_id"]))
     declared = {spec["artifact_id"] for spec in contract["artifacts"]}
     for record in journal.artifacts:
-        label = record["artifact_id"] + ("" if record["variant"] is None else f"[{record['variant']}]")
+        label = _label(record)
         if record["artifact_id"] not in declared and not contract["allow_extras"]:
             findings.add(("artifact_undeclared", label))
         if contract["formats"] is not None and record["format"] not in contract["formats"]:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from runbundle.cli.exits import report_error, run_command
     from runbundle.contract.contract import Contract
     from runbundle.contract.layout import Layout
+    from runbundle.contract.predictions import predictions
     from runbundle.contract.record import ArtifactRecord
+    from runbundle.contract.roster import RosterSpec
     from runbundle.contract.spec import ArtifactSpec, Outcome, Required, StageSpec
     from runbundle.engine.batch import BatchReport, Done, batch
     from runbundle.engine.pipeline import Pipeline, StageContext
@@ -51,6 +53,7 @@ __all__ = [
     "Project",
     "Report",
     "Required",
+    "RosterSpec",
     "Run",
     "RunIO",
     "RunbundleError",
@@ -62,6 +65,7 @@ __all__ = [
     "errors",
     "join",
     "open_run",
+    "predictions",
     "report_error",
     "run_command",
     "start",
@@ -81,6 +85,7 @@ _HOMES = {
     "Project": "run.project",
     "Report": "base.findings",
     "Required": "contract.spec",
+    "RosterSpec": "contract.roster",
     "Run": "run.run",
     "RunIO": "run.runio",
     "RunbundleError": "base.errors",
@@ -90,6 +95,7 @@ _HOMES = {
     "batch": "engine.batch",
     "join": "run.project",
     "open_run": "run.run",
+    "predictions": "contract.predictions",
     "report_error": "cli.exits",
     "run_command": "cli.exits",
     "start": "run.project",

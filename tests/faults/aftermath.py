@@ -218,7 +218,7 @@ def assert_comes_home(scene: Scene, lawful: Sequence[Facts], when: str) -> None:
     complete(scene.project.resume(RUN))
     assert_clean(run_dir, f"{when}: after another attempt")
     done = rb.open_run(run_dir)
-    assert (done.status, done.is_sealed) == ("completed", True), when
+    assert (done.status, done.is_sealed, done.check().findings) == ("completed", True, ()), f"{when}: {done.check()}"
     assert_kept(run_dir, lawful, f"{when}: after another attempt")
     kept = [lasting(facts) for facts in lawful]
     seen = {

@@ -1,10 +1,11 @@
 """What a run says, as one flat mapping: the same for the model, for the library and for the independent reader.
 
 Keys are ``("artifact", id, variant)``, ``("input", path)``, ``("point", name, step)``, ``("summary", name)``,
-``("stage", name)``, ``("status",)`` (``open`` until an end is written) and ``("sealed",)``; of artifacts and inputs the
-value is the bytes.
+``("stage", name)``, ``("roster", id)``, ``("status",)`` (``open`` until an end is written) and ``("sealed",)``; of
+artifacts and inputs the value is the bytes, of a roster the variants that it lists.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ def told_by_library(run_dir: Path) -> Facts:
     facts: dict[Key, Any] = {STATUS: OPEN if run.status in _UNFINISHED else run.status, SEALED: run.is_sealed}
     for record in run.artifacts():
         run.read(record.artifact_id, record.variant)
+        if record.artifact_id in run.state.rosters:
+            facts["roster", record.artifact_id] = listed(run_dir, run.state.rosters[record.artifact_id])
+            continue
         facts["artifact", record.artifact_id, record.variant] = held(run_dir, record.filename)
     for given in run.state.inputs.values():
         facts["input", given["filename"]] = held(run_dir, given["filename"])
@@ -46,7 +50,11 @@ def told_by_reader(run_dir: Path) -> Facts:
     run = IndependentRun(run_dir)
     status = run.journal.status
     facts: dict[Key, Any] = {STATUS: OPEN if status in _UNFINISHED else status, SEALED: run.seal is not None}
+    rosters = {r["roster"]["artifact_id"]: r["roster"] for r in run.journal.of("artifact") if r.get("roster")}
     for record in run.journal.artifacts:
+        if record["artifact_id"] in rosters:
+            facts["roster", record["artifact_id"]] = listed(run_dir, rosters[record["artifact_id"]])
+            continue
         facts["artifact", record["artifact_id"], record["variant"]] = held(run_dir, record["filename"])
     for record in run.journal.inputs:
         facts["input", record["filename"]] = held(run_dir, record["filename"])
@@ -60,6 +68,12 @@ def held(run_dir: Path, path: str) -> bytes | None:
     """The bytes of a file; None where there is none: a power cut may take what was not yet safe."""
     place = run_dir / path
     return place.read_bytes() if place.is_file() else None
+
+
+def listed(run_dir: Path, roster: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The variants that a roster lists; None where there is no file, as ``held``."""
+    data = held(run_dir, roster["filename"])
+    return None if data is None else tuple(entry[roster["key"]] for entry in json.loads(data)[roster["entries"]])
 
 
 def unlawful(seen: Facts, lawful: Sequence[Facts]) -> list[str]:

@@ -140,7 +140,9 @@ class Attack:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("name", ["a.bin", "a.json", "a.png", "a.npz", "a.parquet", "a.txt", "a.csv", "a.yaml", "a.pt"])
+@pytest.mark.parametrize(
+    "name", ["a.bin", "a.json", "a.png", "a.npz", "a.parquet", "a.txt", "a.csv", "a.yaml", "a.pth"]
+)
 def test_a_pickle_is_refused_under_any_extension(tmp_path: Path, name: str, protocol: int) -> None:
     run = project(tmp_path / "store").start()
     (tmp_path / "model").write_bytes(pickle.dumps({"a": Attack()}, protocol))

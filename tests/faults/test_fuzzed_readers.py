@@ -35,6 +35,11 @@ DOCUMENT = {
 ROWS = [{"a": 1, "größe": 'x "y", z', "c": None}, {"a": -2.5, "größe": "\n\r", "c": ""}]
 IMAGE = NUMBERS.integers(0, 256, (24, 31, 3), np.uint8)
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b/c": np.array(["x", "é"]), "r": np.zeros(2, [("x", "i4"), ("y", "f8")])}
+# a graph of one Relu, IR version 8, opset 17
+ONNX = (
+    b'\x08\x08:3\n\x0c\n\x01x\x12\x01y"\x04Relu\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
+)
 LONGEST_S = 20.0  # of processor time for one value: a hang, not a measure of speed
 
 
@@ -54,6 +59,8 @@ SAMPLES: dict[str, list[bytes]] = {
     "mask": [written("mask", IMAGE[:, :, 0] > 99)],
     "jpeg": [written("jpeg", IMAGE), _picture("JPEG", progressive=True), written("jpeg", IMAGE[:, :, 0])],
     "npz": [written("npz", ARRAYS), written("npz", ARRAYS, compress=True)],
+    "safetensors": [written("safetensors", {"a": np.arange(6.0).reshape(2, 3), "b": np.zeros(3, np.uint8)})],
+    "onnx": [ONNX],
     "file": [b"any"],
 }
 PICTURES = {
@@ -86,7 +93,7 @@ def is_json(value: Any) -> bool:
     return outcome(lambda: jsontext.pretty(value)) is not None or isinstance(value, int)
 
 
-def is_right(name: str, value: Any) -> bool:
+def is_right(name: str, value: Any) -> bool:  # noqa: PLR0911 - one a format
     """Whether a value is one that the format may give."""
     match name:
         case "json" | "yaml":
@@ -98,7 +105,9 @@ def is_right(name: str, value: Any) -> bool:
         case "npz":
             known = [array.tobytes() for array in ARRAYS.values()]  # each member has a checksum
             return all(array.tobytes() in known for array in value.values())
-        case "file":
+        case "safetensors":
+            return all(isinstance(array, np.ndarray) for array in value.values())
+        case "file" | "onnx":
             return isinstance(value, bytes)
     return value.dtype == np.uint8 and value.size > 0 and value.shape[2:] in ((), (3,))
 

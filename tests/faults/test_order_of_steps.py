@@ -1,9 +1,11 @@
 """The order of write, fsync and name behind each promise, as it is recorded from outside."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import runbundle as rb
@@ -109,6 +111,35 @@ def test_what_was_flushed_is_replaced_as_under_power(tmp_path: Path, watch: Sysc
     done = Record(watch, lambda: run.save("x.bin", b"new", replace=True))
     ascending(done.written(FILE)[-1], done.synced(FILE)[0], done.named(FILE)[0])
     ascending(done.written(LOG)[0], done.synced(LOG)[0], done.named(FILE)[0])
+
+
+def test_a_checkpoint_is_safe_before_it_is_named_best(tmp_path: Path, watch: Syscalls) -> None:
+    """Seed 002, section 6: saved in the background, under the usual durability, over one that was never flushed."""
+    run = started(tmp_path)
+    run.save("checkpoints/about.txt", "")
+    run.flush()  # the folder is safe
+    file = f"{RUN}/artifacts/checkpoints/best.safetensors"
+
+    def save(number: int) -> None:
+        run.background.save("checkpoints/best.safetensors", {"w": np.full(9, number)}, replace=True)
+        run.background.wait()
+
+    for number in range(2):
+        done = Record(watch, partial(save, number))
+        ascending(done.written(file)[-1], done.synced(file)[0], done.named(file)[0], done.written(LOG)[-1])
+    intent = done.written(LOG)[0]
+    ascending(intent, done.synced(LOG)[0], done.named(file)[0], done.synced(f"{RUN}/artifacts/checkpoints")[0])
+    assert done.disk.worst()[file] == done.disk.live()[file]
+
+
+def test_a_roster_is_safe_with_the_flush_that_wrote_it(tmp_path: Path, watch: Syscalls) -> None:
+    run = started(tmp_path)
+    for number in range(2):
+        run.write_frame(rb.predictions(), number, {"a": np.zeros(2)}, timestamp=0, intrinsics="camera")
+        done = Record(watch, run.flush)
+        roster = f"{RUN}/artifacts/predictions/metadata.json"
+        ascending(done.written(roster)[-1], done.named(roster)[0], done.written(LOG)[-1])
+        safe(done, roster)
 
 
 def test_a_flush_syncs_files_and_names_before_the_log(tmp_path: Path, watch: Syscalls) -> None:

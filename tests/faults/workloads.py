@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import runbundle as rb
 from faults.facts import NO_RUN, OPEN, SEALED, STATUS, Facts, Key
 from runbundle import errors
+from stand_ins import written
 
 RUN = "r"
 SPEC, STAGE = rb.ArtifactSpec, rb.StageSpec
@@ -29,6 +32,7 @@ CONTRACT = rb.Contract(
     stages=(STAGE("prepare"), STAGE("measure", needs=("prepare",)), STAGE("report", always=True)),
     allow_extras=True,
 )
+FRAMES = rb.predictions()
 OWED: Mapping[str, Mapping[str, Any]] = {  # what each stage of the contract writes, at least
     "prepare": {"fact": {"known": True}},
     "measure": {"table": [1, 2, 3]},
@@ -189,6 +193,25 @@ class Scene:
         facts = {("input", f"input/{name}"): data}
         self.act(f"ingest {name}", lambda: run.ingest(source, collision_policy=policy), again=once_more, facts=facts)
 
+    def frame(self, run: rb.RunIO, number: int, value: Any, *, replace: bool = False) -> None:
+        """A frame, which the next flush lists."""
+        told = {"timestamp": number, "intrinsics": "camera", "replace": replace}
+        self._writing(run, lambda: run.write_frame(FRAMES, number, value, **told), ("frame", f"{number:04d}"), value)
+
+    def save_behind(self, run: rb.RunIO, name: str, value: Any, *, replace: bool = False) -> None:
+        """A save in the background, with the wait for it: then the calls of a trace come in one order."""
+
+        def call() -> None:
+            run.background.save(name, value, replace=replace)
+            run.background.wait()
+
+        self._writing(run, call, (name, None), value)
+
+    def _listing(self) -> dict[Key, Any]:
+        """What the roster of frames, if there are any, lists once it is written."""
+        frames = sorted(key[2] for key in self.facts if key[:2] == ("artifact", "frame"))
+        return {("roster", "frame_metadata"): tuple(frames)} if frames else {}
+
     def log(self, run: rb.RunIO, step: int, **values: float) -> None:
         facts = {("point", name, step): value for name, value in values.items()}
         self.act(f"log {step}", lambda: run.log(values, step=step), facts=facts)
@@ -197,7 +220,7 @@ class Scene:
         self.act(f"summary {name}", lambda: run.summary.__setitem__(name, value), facts={("summary", name): value})
 
     def flush(self, run: rb.RunIO) -> None:
-        self.act("flush", run.flush, safe=True)
+        self.act("flush", run.flush, safe=True, facts=self._listing())
 
     def stage(self, run: rb.RunIO, name: str, body: Body, outcome: str = "committed") -> None:
         """A whole stage; where it cannot be ended for an error, it is begun again."""
@@ -255,7 +278,7 @@ class Scene:
                 if not rb.open_run(run.path).is_sealed:
                     raise
 
-        facts = {STATUS: status, SEALED: True}
+        facts = {STATUS: status, SEALED: True, **self._listing()}
         self.act(f"finish {status}", lambda: run.finish(status), again=once_more, safe=True, facts=facts)
 
     def resume(self, *, drops: tuple[str, ...] = ()) -> rb.RunIO:
@@ -280,6 +303,8 @@ def stored(value: Any) -> bytes:
         return value
     if isinstance(value, str):
         return value.encode()
+    if isinstance(value, dict) and any(isinstance(item, np.ndarray) for item in value.values()):
+        return written("safetensors" if "tensor" in value else "npz", value)
     return (json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n").encode()
 
 
@@ -407,6 +432,33 @@ def logging_points(scene: Scene) -> None:
     scene.finish(run)
 
 
+def framing(scene: Scene) -> None:
+    """Frames, and the roster that is written anew with each flush."""
+    run = scene.start()
+    scene.frame(run, 0, {"a": np.arange(3)})
+    scene.frame(run, 1, {"a": np.arange(4)})
+    scene.flush(run)
+    scene.frame(run, 2, {"a": np.arange(5)})
+    scene.frame(run, 1, {"a": np.arange(6)}, replace=True)
+    scene.flush(run)
+    scene.frame(run, 3, {"a": np.arange(7)})
+    scene.finish(run)
+
+
+def checkpointing(scene: Scene) -> None:
+    """A training that saves its state, in the background and not, in a format whose files are durable."""
+    run = scene.start()
+    last, best = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
+    scene.save_behind(run, last, {"tensor": np.full(9, 1.0)})
+    scene.log(run, 0, loss=0.5)
+    scene.save_behind(run, last, {"tensor": np.full(10, 2.0)}, replace=True)
+    scene.save(run, best, {"tensor": np.full(10, 2.0)})
+    scene.flush(run)
+    scene.save_behind(run, last, {"tensor": np.full(11, 3.0)}, replace=True)
+    scene.save_behind(run, best, {"tensor": np.full(11, 3.0)}, replace=True)
+    scene.finish(run)
+
+
 @dataclass(frozen=True)
 class Workload:
     """A program, and the project it plays in."""
@@ -428,6 +480,6 @@ class Workload:
         return Scene(folder / "store", folder / "sources", self.durability, self.contract, **options)
 
 
-PLAYS = (saving, replacing, ingesting, staging, resuming, abandoning, logging_points)
+PLAYS = (saving, replacing, ingesting, staging, resuming, abandoning, logging_points, framing, checkpointing)
 WORKLOADS = tuple(Workload(play) for play in PLAYS)
-POWERFUL = tuple(Workload(play, "power") for play in (saving, replacing, ingesting, staging))
+POWERFUL = tuple(Workload(play, "power") for play in (saving, replacing, ingesting, staging, framing, checkpointing))

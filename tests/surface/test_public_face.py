@@ -14,7 +14,19 @@ from runbundle.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-HEAVY = ("numpy", "cv2", "PIL", "polars", "jsonschema", "ruamel", "logging", "subprocess", "importlib.metadata")
+HEAVY = (
+    "torch",
+    "safetensors",
+    "numpy",
+    "cv2",
+    "PIL",
+    "polars",
+    "jsonschema",
+    "ruamel",
+    "logging",
+    "subprocess",
+    "importlib.metadata",
+)
 
 
 def run_python(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -38,7 +50,7 @@ def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_a_script_runs_without_any_extra(tmp_path: Path) -> None:
-    blocked = ("numpy", "cv2", "PIL", "polars", "jsonschema")
+    blocked = ("numpy", "cv2", "PIL", "polars", "jsonschema", "safetensors", "torch")
     code = f"""
 import sys
 for name in {blocked!r}:
@@ -65,12 +77,22 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(0, "completed () no bread today"), (1, "completed 2")], ids=["contract", "resume"]
+    ("number", "said"),
+    [(0, "completed () no bread today"), (1, "completed 2"), (3, "4 (4, 4) ()")],
+    ids=["contract", "resume", "predictions"],
 )
 def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -> None:
     guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
     done = run_python(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[number], tmp_path)
     assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
+def test_the_example_of_a_checkpoint_runs(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+    (example,) = [code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "import torch" in code]
+    done = run_python(example, tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_the_readme_names_every_command_and_every_file_it_links() -> None:
@@ -81,9 +103,11 @@ def test_the_readme_names_every_command_and_every_file_it_links() -> None:
 
 
 def test_the_format_lists_every_code_that_a_finding_may_have() -> None:
-    listed = set(re.findall(r"^\| `(\w+)` \| (?:verify|check) \|", (ROOT / "docs/format.md").read_text(), re.MULTILINE))
+    listed = set(
+        re.findall(r"^\| `(\w+)` \| (?:verify|check|warning) \|", (ROOT / "docs/format.md").read_text(), re.MULTILINE)
+    )
     sources = "".join(path.read_text() for path in (ROOT / "src/runbundle").rglob("*.py"))
-    given = set(re.findall(r'(?:Finding\(|\.find\(|return )"(\w+)",', sources))
+    given = set(re.findall(r'(?:Finding\(\s*|\.find\(|return )"(\w+)",', sources))
     assert given == listed
 
 

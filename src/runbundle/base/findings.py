@@ -32,15 +32,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings of one check, empty when all is good, and remarks that are no findings.
+    """The findings of one check, empty when all is good, and what is said besides.
 
     Attributes:
         findings: what is wrong.
+        warnings: what may come to be wrong elsewhere or later; the run is good all the same.
         notes: what a person should know although nothing is wrong.
     """
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -56,5 +58,6 @@ class Report:
         return {
             "is_good": self.is_good,
             "findings": [finding.to_json() for finding in self.findings],
+            "warnings": [warning.to_json() for warning in self.warnings],
             "notes": list(self.notes),
         }

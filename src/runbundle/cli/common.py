@@ -93,5 +93,7 @@ def _print_report(path: Path, report: Report, good: str) -> None:
     print(f"{path.name}: {good if report.is_good else f'{count} finding' + 's' * (count > 1)}")
     for finding in report:
         print(f"  {printable(str(finding))}")
+    for warning in report.warnings:
+        print(f"  warning: {printable(str(warning))}")
     for note in report.notes:
         print(f"  note: {printable(note)}")

@@ -11,6 +11,8 @@ from runbundle.base.ids import check_identifier, fold, is_token
 from runbundle.contract.layout import INPUT_FOLDER, STANDARD, Layout
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required, StageSpec, check_text
 
+_CHECKPOINT, _CHECKPOINTS = "checkpoint", "checkpoints"  # what torch serialised stays in one place
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -19,7 +21,8 @@ class Contract:
     Attributes:
         name: usually the project's.
         version: of the contract; any text.
-        artifacts: the specs; ids are unique, and so are the file names they give.
+        artifacts: the specs; ids are unique, and so are the file names they give. The roster of a spec that has one
+            follows it, declared or not.
         stages: in order; a spec's stage must be one of them.
         layout: where things lie.
         formats: the formats that artifacts may have, or None for all.
@@ -40,7 +43,7 @@ class Contract:
     def __post_init__(self) -> None:
         check_identifier(self.name, what="contract name")
         check_text(self.version, what="The version of the contract")
-        object.__setattr__(self, "artifacts", tuple(self.artifacts))
+        object.__setattr__(self, "artifacts", _with_rosters(self.artifacts))
         object.__setattr__(self, "stages", tuple(self.stages))
         if self.formats is not None:
             object.__setattr__(self, "formats", frozenset(self.formats))
@@ -58,6 +61,11 @@ class Contract:
     def input_spec(self) -> ArtifactSpec | None:
         """The spec that stands for the primary input, if there is one."""
         return next((spec for spec in self.artifacts if spec.kind == INPUT_KIND), None)
+
+    @cached_property
+    def rosters(self) -> Mapping[str, ArtifactSpec]:
+        """The specs whose artifacts a roster lists, by the roster's artifact_id."""
+        return {spec.roster.artifact_id: spec for spec in self.artifacts if spec.roster is not None}
 
     def spec(self, artifact_id: str) -> ArtifactSpec:
         """The spec of an id.
@@ -163,10 +171,35 @@ class Contract:
             folder = fold(self.layout.folder_of(spec.kind))
             if folder.split("/")[0] == INPUT_FOLDER:
                 raise ContractError(f"{spec.artifact_id} would lie in {INPUT_FOLDER}/, which is for inputs")
+            if spec.format == _CHECKPOINT and _CHECKPOINTS not in folder.split("/"):
+                raise ContractError(
+                    f"{spec.artifact_id} has the format {_CHECKPOINT}, whose files lie under {_CHECKPOINTS}/ alone",
+                    hint=f'Give it the kind "{_CHECKPOINTS}"',
+                )
             name = self.layout.file_name_of(spec.suffix, spec.ext, variant=None, input_stem="x")
             other = places.setdefault((folder, name), spec.artifact_id)
             if other != spec.artifact_id:
                 raise ContractError(f"{other} and {spec.artifact_id} would have the same file name")
+
+
+def _with_rosters(artifacts: Iterable[ArtifactSpec]) -> tuple[ArtifactSpec, ...]:
+    specs = tuple(artifacts)
+    declared = {spec.artifact_id: spec for spec in specs}
+    found: list[ArtifactSpec] = []
+    for spec in specs:
+        found.append(spec)
+        roster = spec.roster_spec
+        if roster is None:
+            continue
+        there = declared.setdefault(roster.artifact_id, roster)
+        if there is roster:
+            found.append(roster)
+        elif there != roster:
+            raise ContractError(
+                f"{roster.artifact_id} is declared otherwise than as the roster of {spec.artifact_id}",
+                hint="Leave it out: it comes with the spec that it lists",
+            )
+    return tuple(found)
 
 
 def _refuse_twice(what: str, names: Iterable[str]) -> None:

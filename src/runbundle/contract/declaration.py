@@ -15,6 +15,7 @@ from runbundle.base.errors import (
 )
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
+from runbundle.contract.roster import RosterSpec
 from runbundle.contract.spec import ArtifactSpec, StageSpec
 
 SCHEMA_VERSION = 1
@@ -33,8 +34,15 @@ def to_mapping(contract: Contract) -> dict[str, Any]:
         "formats": None if contract.formats is None else sorted(contract.formats),
         "layout": {**layout, "precreate": list(layout["precreate"])},
         "stages": [{"stage": s.stage, "needs": list(s.needs), "always": s.always} for s in contract.stages],
-        "artifacts": [{**dataclasses.asdict(spec), "required": spec.required.value} for spec in contract.artifacts],
+        "artifacts": [_spec_mapping(spec) for spec in contract.artifacts],
     }
+
+
+def _spec_mapping(spec: ArtifactSpec) -> dict[str, Any]:
+    mapping = {**dataclasses.asdict(spec), "required": spec.required.value}
+    if spec.roster is None:
+        del mapping["roster"]  # readers that do not know it are not shown what is not there
+    return mapping
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Contract:
@@ -101,6 +109,11 @@ def _unknown_fields(mapping: Mapping[str, Any]) -> Iterator[str]:
     for name, kind in lists.items():
         items = mapping.get(name)
         places += [(f"{name}[{n}]", item, kind) for n, item in enumerate(items if isinstance(items, list) else [])]
+    places += [
+        (f"{place}.roster", item["roster"], RosterSpec)
+        for place, item, _ in places
+        if isinstance(item, Mapping) and "roster" in item and place.startswith("artifacts")
+    ]
     for place, item, kind in places:
         known = {field.name for field in dataclasses.fields(kind)}
         for key in item if isinstance(item, Mapping) else ():
@@ -123,6 +136,8 @@ def _build(kind: type[_T], item: Any, place: str, faults: list[str]) -> _T | Non
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # dataclasses, all of them
     fields = {key: value for key, value in item.items() if key in known}
     before = len(faults)
+    if isinstance(fields.get("roster"), Mapping):
+        fields["roster"] = _build(RosterSpec, fields["roster"], f"{place}.roster", faults)
     _check_types(kind, fields, place, faults)
     return _construct(kind, fields, place, faults) if len(faults) == before else None
 
@@ -145,6 +160,7 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
         fits = (
             (value is None and "None" in annotation)
             or (annotation.startswith(("str", "Required")) and isinstance(value, str))
+            or (annotation.startswith("RosterSpec") and isinstance(value, RosterSpec))
             or (annotation.startswith("bool") and isinstance(value, bool))
             or (annotation.startswith("Mapping") and isinstance(value, Mapping))
             or (annotation.startswith("tuple") and _is_list_of(value, str))

@@ -39,6 +39,8 @@ class ArtifactRecord(NamedTuple):
         description: for people; may repeat.
         meta: free facts, such as an image's shape and dtype.
         replaces: the record whose place it took, if any.
+        roster: which document lists it with others of its kind: ``artifact_id``, ``filename``, ``entries``, ``key``,
+            ``contract_version``; None for most.
         pointer: where the record stands; None while it is not appended.
     """
 
@@ -56,6 +58,7 @@ class ArtifactRecord(NamedTuple):
     description: str
     meta: Mapping[str, Any]
     replaces: Pointer | None = None
+    roster: Mapping[str, Any] | None = None
     pointer: Pointer | None = None
 
     @property
@@ -66,7 +69,8 @@ class ArtifactRecord(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """The record's fields as they stand in the log, without the chain."""
         fields = {name: getattr(self, name) for name in _FIELDS}
-        return {**fields, "meta": dict(self.meta), "replaces": self.replaces and self.replaces.to_json()}
+        more = {} if self.roster is None else {"roster": dict(self.roster)}
+        return {**fields, "meta": dict(self.meta), "replaces": self.replaces and self.replaces.to_json(), **more}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], pointer: Pointer) -> ArtifactRecord:
@@ -76,7 +80,8 @@ class ArtifactRecord(NamedTuple):
             LogCorrupt: a field is missing.
         """
         try:
-            return cls._make((*_told(record), Pointer.from_json(record["replaces"]), pointer))
+            replaces, roster = Pointer.from_json(record["replaces"]), _roster_of(record)
+            return cls._make((*_told(record), replaces, roster, pointer))
         except (KeyError, TypeError) as error:
             raise LogCorrupt(
                 f"The artifact record {pointer.seq} of the writer {pointer.writer or '(creator)'} lacks {error}",
@@ -84,8 +89,19 @@ class ArtifactRecord(NamedTuple):
             ) from error
 
 
-_FIELDS = tuple(name for name in ArtifactRecord._fields if name != "pointer")
+_FIELDS = tuple(name for name in ArtifactRecord._fields if name not in ("pointer", "roster"))
 _told = itemgetter(*(name for name in _FIELDS if name != "replaces"))
+_ROSTER_FIELDS = ("artifact_id", "filename", "entries", "key", "contract_version")
+
+
+def _roster_of(record: Mapping[str, Any]) -> dict[str, str] | None:
+    roster = record.get("roster")
+    if roster is None:
+        return None
+    told = {name: roster[name] for name in _ROSTER_FIELDS}
+    if not all(isinstance(text, str) for text in told.values()):
+        raise TypeError("a roster that is told by text")
+    return told
 
 
 def label(artifact_id: str, variant: str | None) -> str:

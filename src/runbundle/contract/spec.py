@@ -10,6 +10,7 @@ from typing import Any
 from runbundle.base import jsontext
 from runbundle.base.errors import ContractError
 from runbundle.base.ids import check_identifier, check_token, plain
+from runbundle.contract.roster import RosterSpec
 from runbundle.contract.schema import check_schema
 
 INPUT_KIND = "input"
@@ -49,6 +50,7 @@ class ArtifactSpec:
         description: what it is, for people.
         schema: what its content must be, or None: ``{"document": <JSON Schema>}``, ``{"arrays": {name: rule}}``
             or ``{"columns": {name: rule}}``; see ``runbundle.contract.schema``.
+        roster: the document that lists all variants with their facts, or None; then each is written with a variant.
 
     Raises:
         ContractError, InvalidName: the fields contradict each other or a name cannot be taken.
@@ -65,6 +67,7 @@ class ArtifactSpec:
     is_deliverable: bool = False
     description: str = ""
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    roster: RosterSpec | None = None
 
     def __post_init__(self) -> None:
         for name in ("artifact_id", "kind", "suffix", "ext", "format", "stage", "description"):
@@ -83,6 +86,8 @@ class ArtifactSpec:
         else:
             check_token(self.suffix, what=f"the suffix of {self.artifact_id}")
             check_extension(self.ext, what=f"the extension of {self.artifact_id}")
+        if self.roster is not None:
+            self._check_roster(self.roster)
         if self.schema is not None:
             object.__setattr__(self, "schema", _copied(self.schema, what=f"the schema of {self.artifact_id}"))
             check_schema(self.schema, what=self.artifact_id)
@@ -93,6 +98,27 @@ class ArtifactSpec:
                 f"{self.artifact_id} is of kind input, which keeps the name it came with",
                 hint="Give it no suffix, no ext, no stage, and the format file",
             )
+
+    def _check_roster(self, roster: RosterSpec) -> None:
+        if self.kind == INPUT_KIND or roster.artifact_id == self.artifact_id:
+            raise ContractError(f"{self.artifact_id} cannot be listed in a roster of the id {roster.artifact_id}")
+
+    @property
+    def roster_spec(self) -> ArtifactSpec | None:
+        """The spec of the roster, if there is one: it lies beside what it lists, and is owed with it."""
+        if self.roster is None:
+            return None
+        return ArtifactSpec(
+            artifact_id=self.roster.artifact_id,
+            kind=self.kind,
+            suffix=self.roster.suffix,
+            ext=".json",
+            format="json",
+            stage=self.stage,
+            required=self.required,
+            is_deliverable=self.is_deliverable,
+            description=f"What is told of each {self.artifact_id}",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import itertools
 import os
 import threading
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -203,6 +204,11 @@ class Staged:
             raise AlreadyExistsError(f"{name} exists already", hint="It was kept", path=self.place) from error
         except OSError as error:
             refused("Naming the file", self.place, error)
+        except BaseException:  # Ctrl-C: it may have the name already
+            with suppress(OSError):
+                if os.path.samefile(self.temporary, self.place):
+                    os.unlink(self.place)
+            raise
 
     def replace(self) -> None:
         """Give the file its name at once, in the place of what may be there."""

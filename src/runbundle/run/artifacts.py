@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,11 +30,13 @@ from runbundle.io.confine import check_relative, inside, read_regular, refuse_li
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import reread
 from runbundle.run.given import given_name
+from runbundle.run.members import membership, refuse_roster
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
 from runbundle.run.state import RunState
 
 EXTRA_KIND = "extra"
+_LOOKED_INTO = (".pt", ".onnx")  # files of these are taken by their own formats, which know what must not be in them
 
 
 def declared_spec(session: Session, wanted: str | ArtifactSpec) -> ArtifactSpec:
@@ -67,7 +69,8 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
     Bytes, and a file given by its path, are taken as they are under any extension but those of pickles.
 
     Raises:
-        ContractError: the contract allows no extras. UnsupportedFormat: no format has that extension.
+        ContractError: the contract allows no extras, or the format has a folder of its own.
+        UnsupportedFormat: no format has that extension.
     """
     check_relative(name, what="name")
     contract = session.contract
@@ -79,11 +82,21 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
         )
     stem, dot, last = name.rpartition("/")[2].rpartition(".")
     ext = f".{last.lower()}" if stem and dot else ""
-    is_file = isinstance(value, bytes | bytearray | memoryview | os.PathLike)
+    is_file = isinstance(value, bytes | bytearray | memoryview | os.PathLike) and ext not in _LOOKED_INTO
     fmt = get_format("file") if is_file and ext else format_for_extension(ext)
     if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
         raise ContractError(f"The contract {contract.name} does not allow the format {fmt.name}", run=session.run_id)
-    return _extra_spec(ext, fmt.name), f"{session.layout.extras_folder}/{name}"
+    filename = f"{session.layout.extras_folder}/{name}"
+    _check_folder(fmt, filename)
+    return _extra_spec(ext, fmt.name), filename
+
+
+def _check_folder(fmt: Format, filename: str) -> None:
+    if fmt.folder and fmt.folder not in filename.split("/")[:-1]:
+        raise ContractError(
+            f"A file of the format {fmt.name} lies under {fmt.folder}/, and {filename} would not",
+            hint=f'Give its spec the kind "{fmt.folder}", or save it as "{fmt.folder}/{filename.rpartition("/")[2]}"',
+        )
 
 
 @cache
@@ -94,7 +107,10 @@ def _extra_spec(ext: str, format_name: str) -> ArtifactSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What a caller asks to be written; the arguments of ``RunIO.write``."""
+    """What a caller asks to be written; the arguments of ``RunIO.write``.
+
+    ``is_own``: the library itself asks.
+    """
 
     value: Any
     variant: str | None = None
@@ -102,20 +118,23 @@ class Offer:
     description: str | None = None
     replace: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    is_own: bool = False
 
 
 def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
     """Write an artifact by its spec or id; see ``RunIO.write``."""
-    with session.acting(), session.blamed():
-        return _write_declared(session, wanted, offer)
+    with session.acting():
+        return put_declared(session, wanted, offer)
 
 
-def _write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
+def put_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
+    """``write_declared``, by a thread for which the end of the run waits already."""
     with session.blamed():
         spec = declared_spec(session, wanted)
     with session.blamed(label(spec.artifact_id, offer.variant)):
         if spec.kind == INPUT_KIND:
             raise ContractError(f"{spec.artifact_id} is the input", hint="Inputs come in by ingest()")
+        refuse_roster(session, spec)
         _check_stage(session, spec)
         return _write(session, spec, spec.artifact_id, _declared_path(session, spec, offer.variant), offer)
 
@@ -124,9 +143,21 @@ def write_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
     """Write an artifact that no contract declares; see ``RunIO.save``."""
     if not isinstance(name, str):
         raise InvalidType(f"save() takes a name as text, not {type(name).__name__}", run=session.run_id)
-    with session.acting(), session.blamed(name):
+    with session.acting():
+        return put_extra(session, name, offer)
+
+
+def put_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
+    """``write_extra``, by a thread for which the end of the run waits already."""
+    with session.blamed(name):
         spec, filename = extra_spec(session, name, offer.value)
         return _write(session, spec, name, filename, offer)
+
+
+def write_own(session: Session, spec: ArtifactSpec, filename: str, offer: Offer) -> ArtifactRecord:
+    """Write what the library itself makes of the records; it is of the spec's stage, whatever is open or has passed."""
+    with session.blamed(spec.artifact_id):
+        return _write(session, spec, spec.artifact_id, filename, replace(offer, is_own=True))
 
 
 def _declared_path(session: Session, spec: ArtifactSpec, variant: str | None) -> str:
@@ -157,12 +188,14 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     fmt = get_format(spec.format)
     if fmt.extensions and spec.ext not in fmt.extensions:
         raise ContractError(f"The format {fmt.name} has the extensions {fmt.extensions}, not {spec.ext}")
+    _check_folder(fmt, filename)
     encoded = _encode(fmt, offer.value, offer.options)
     if spec.schema is not None:
         check_facts(spec.schema, encoded.facts(), what=artifact_id)
     meta, description = _told(spec, encoded, offer)
+    roster = membership(session, spec, filename, offer.variant, meta)
     place = refuse_links(str(session.run_dir), filename, what="file")
-    with _reserved(session, (artifact_id, offer.variant), filename, replace=offer.replace) as earlier:
+    with _reserved(session, (artifact_id, offer.variant), filename, offer) as earlier:
         session.folder(filename.rpartition("/")[0])
         replaces = earlier.pointer if earlier else None
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
@@ -174,7 +207,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
             "ts_utc": session.now(),
             "artifact_id": artifact_id,
             "variant": offer.variant,
-            "stage": spec.stage or session.stage,
+            "stage": spec.stage or (None if offer.is_own else session.stage),
             "attempt": session.attempt,
             "kind": spec.kind,
             "format": fmt.name,
@@ -184,6 +217,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
             "sha256": written.sha256,
             "description": description,
             "meta": meta,
+            **roster,
         }
         try:
             if replaces is None:
@@ -229,8 +263,8 @@ def _put(
     with Staged(place) as staged:
         encoded.write(staged)
         if replaces is not None:
-            return session.replace(staged, target, replaces)
-        written = staged.seal(sync=session.is_power)
+            return session.replace(staged, target, replaces, sync=encoded.is_durable)
+        written = staged.seal(sync=encoded.is_durable or session.is_power)
         try:
             staged.create()
         except AlreadyExistsError as error:
@@ -244,7 +278,7 @@ def _put(
 
 @contextmanager
 def _reserved(
-    session: Session, key: tuple[str, str | None], filename: str, *, replace: bool
+    session: Session, key: tuple[str, str | None], filename: str, offer: Offer
 ) -> Iterator[ArtifactRecord | None]:
     """Hold a pair while it is written; gives the record that a replacement replaces.
 
@@ -256,10 +290,10 @@ def _reserved(
     held: set[tuple[str, str | None] | str] = {key, fold(filename)}
     with session.lock:
         earlier = session.state.in_force.get(key)
-        if earlier is not None and not replace:  # its stage may have been set aside since
+        if earlier is not None and not offer.replace:  # its stage may have been set aside since
             session.refresh()
             earlier = session.state.in_force.get(key)
-        if session.reserved & held or (earlier is not None and not replace):
+        if session.reserved & held or (earlier is not None and not offer.replace):
             raise ArtifactExists(
                 f"{label(*key)} was written before, or is being written",
                 hint="It was kept. Give another variant, or replace=True",
@@ -268,7 +302,7 @@ def _reserved(
         if earlier is None:
             _refuse_twin(session, filename)
         else:
-            _check_replaceable(session, earlier, filename)
+            _check_replaceable(session, earlier, filename, offer)
         session.reserved |= held
     try:
         yield earlier
@@ -277,7 +311,7 @@ def _reserved(
             session.reserved -= held
 
 
-def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str) -> None:
+def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, offer: Offer) -> None:
     if earlier.filename != filename:
         raise ContractError(
             f"{earlier.label} was written as {earlier.filename}, and would be replaced by {filename}",
@@ -290,7 +324,7 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str)
             f"{earlier.label} was written by another process, and it alone may replace it",
             hint="Write it under another name",
         )
-    if earlier.stage is not None and session.state.is_passed(earlier.stage):
+    if earlier.stage is not None and session.state.is_passed(earlier.stage) and not offer.is_own:
         raise StageError(
             f"{earlier.label} was written by the stage {earlier.stage}, which has committed",
             hint="What committed stays: write it under another name",
@@ -298,10 +332,11 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str)
 
 
 def _refuse_twin(session: Session, filename: str) -> None:
-    for other in session.state.twins(filename):
-        raise ArtifactExists(
-            f"{filename} and {other} are one name on some disks", hint="Give names that differ in more than case"
-        )
+    for other in session.state.named_alike(filename):
+        if other != filename:
+            raise ArtifactExists(
+                f"{filename} and {other} are one name on some disks", hint="Give names that differ in more than case"
+            )
 
 
 def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: str) -> ArtifactRecord:

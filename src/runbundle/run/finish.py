@@ -23,6 +23,7 @@ from runbundle.run.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
 from runbundle.run.series import metrics_document
 from runbundle.run.session import Session
+from runbundle.run.settle import await_background, fault_at_end
 from runbundle.run.stages import is_whole
 from runbundle.run.state import RunState
 
@@ -37,17 +38,19 @@ def finish(
 ) -> str | None:
     """End the attempt with ``status`` and seal the run; returns the root digest, None if a writer stayed.
 
-    A run that is to complete and lacks what its contract requires is sealed as failed, and then this raises.
+    A run that is to complete and lacks what its contract requires, or lost a write in the background, is sealed as
+    failed, and then this raises.
 
     Raises:
         StageError: a stage is open. ContractUnmet: the contract is not met.
+        RunbundleError: what went wrong with a write in the background.
         CorruptError: a file that the log records is gone or cut. InvalidName: a file's name cannot be sealed.
     """
     with session.blamed():
         with session.closing(), run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
             session.remove_orphans()
             found, staying = _wait_for_others(session, patience_s)
-            fault = _fault(session) if status == COMPLETED else None
+            fault = fault_at_end(session, error) or (_fault(session) if status == COMPLETED else None)
             _remember_others(session, found, staying)
             status = _end(session, metrics, FAILED if fault else status, fault or error)
             root_digest = None if staying else seal(session, found)
@@ -68,8 +71,11 @@ def leave(session: Session) -> None:
     """End one's part in a run that one joined: all of it becomes safe, and who finishes the run need not wait."""
     session.require_open()
     with session.blamed():
-        session.flush()
-        session.close()
+        try:
+            await_background(session)
+        finally:
+            session.flush()
+            session.close()
 
 
 def _wait_for_others(session: Session, patience_s: float) -> tuple[list[str], set[str]]:

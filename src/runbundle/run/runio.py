@@ -10,16 +10,18 @@ import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import ContractError, DigestMismatch, RunSealed
 from runbundle.contract.contract import Contract
+from runbundle.contract.predictions import frame_facts, frame_variant
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import ArtifactSpec, Outcome
 from runbundle.io.input_image import decode_bgr
 from runbundle.run import artifacts, ending, ingest
 from runbundle.run.artifacts import Offer
+from runbundle.run.background import Background
 from runbundle.run.finish import ABORTED, COMPLETED, FAILED, PATIENCE_S, finish, leave
 from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
@@ -27,6 +29,7 @@ from runbundle.run.join import RUN_DIR_VARIABLE, join
 from runbundle.run.metrics import MetricLog, Summary
 from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
+from runbundle.run.settle import settle
 from runbundle.run.stages import Stage, skip
 from runbundle.run.textlog import TextLog
 
@@ -256,6 +259,45 @@ class RunIO:
         offer = Offer(value=value, meta=meta, description=description, replace=replace, options=options)
         return artifacts.write_extra(self._session, name, offer)
 
+    def write_frame(
+        self,
+        spec: ArtifactSpec | str,
+        frame_id: SupportsIndex | str,
+        arrays: Mapping[str, Any],
+        *,
+        timestamp: Any,
+        intrinsics: Any,
+        **more: Any,
+    ) -> ArtifactRecord:
+        """``write`` what was predicted for a frame, by the spec that ``runbundle.predictions`` makes.
+
+        What is told of it stands in its record at once, and in ``metadata.json`` when a stage commits, ``flush``
+        returns or the run finishes. A frame costs the same however many there are.
+
+        Args:
+            spec: the spec, or its id in the run's contract.
+            frame_id: a number, which gets at least four digits, or text as a variant is; unique in the run.
+            arrays: by name, for ``frame_<id>.npz``.
+            timestamp: a number, or an ISO-8601 time as text or ``datetime``.
+            intrinsics: the 3x3 camera matrix; or text, which refers to one kept elsewhere.
+            **more: as ``write``; ``meta=`` tells further facts.
+
+        Raises:
+            InvalidValue: a fact is not as it must be. ArtifactExists: the frame was written before.
+            Others as ``write``.
+        """
+        with self._session.blamed():
+            meta = {**(more.pop("meta", None) or {}), **frame_facts(timestamp, intrinsics)}
+            variant = frame_variant(frame_id)
+        return self.write(spec, arrays, variant=variant, meta=meta, **more)
+
+    @property
+    def background(self) -> Background:
+        """Writes that return when the value is copied: ``run.background.save("checkpoints/last.pt", state, ...)``."""
+        with self._session.lock:
+            found = self._session.background
+            return found if isinstance(found, Background) else Background(self._session)
+
     def read(self, artifact_id: str, variant: str | None = None) -> Any:
         """An artifact of this run, its bytes checked against the log.
 
@@ -326,6 +368,7 @@ class RunIO:
     def flush(self) -> None:
         """When this returns, a power cut loses nothing that was written or logged before."""
         with self._session.acting(), self._session.blamed():
+            settle(self._session)
             self._session.flush()
 
     # -- stages and the end ------------------------------------------------------------------------

@@ -69,6 +69,22 @@ class Text(Protocol):
         """In a forked child: the file is the parent's."""
 
 
+class Pending(Protocol):
+    """Writes in the background, as far as the session needs to know them."""
+
+    def wait(self) -> None:
+        """When this returns, all of them are done; raises what went wrong with one."""
+
+    def close(self) -> None:
+        """All are done: let go of the memory that was kept for the next one."""
+
+    def failure(self) -> RunbundleError | None:
+        """What went wrong and was not told yet; it counts as told now."""
+
+    def forget(self) -> None:
+        """In a forked child: they are the parent's."""
+
+
 @dataclass(slots=True, weakref_slot=True, eq=False)
 class Session:
     """One process writing into one run. Threads of it may share the session.
@@ -86,12 +102,14 @@ class Session:
         reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
         unsynced: what a power cut might still take. is_flushed, said_points: whether the log says that nothing is, and
             how many points are safe.
+        rosters_at: how many records there were, and how many out of force, when the rosters were last written.
         own_digests: of the library's own files, as this writer wrote them.
         folders: the folders of the run that are known to be there.
         orphans: files of failed writes that could not be removed yet.
         points: the metrics, once there are any.
         is_closing, acts: whether the run is being ended by a thread, and how many are writing.
         text_log: what ``RunIO.logger`` writes through, if it is open.
+        background: what ``RunIO.background`` writes, once it was asked for.
         rejoin: how a forked child becomes a writer of its own.
         lock: guards all of these; held over the bytes of an input and of the manifest, not over those of an artifact.
     """
@@ -114,6 +132,7 @@ class Session:
     unsynced: SyncGroup = field(default_factory=SyncGroup)
     is_flushed: bool = False
     said_points: int = 0
+    rosters_at: tuple[int, int] = (0, 0)
     own_digests: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     orphans: set[str] = field(default_factory=set)
@@ -126,6 +145,7 @@ class Session:
     points: Points | None = None
     text_log: Text | None = None
     shown: Shown | None = None
+    background: Pending | None = None
 
     def __post_init__(self) -> None:
         self.others = Followed(self.run_dir, self.writer)
@@ -264,18 +284,22 @@ class Session:
                 staged.write(checked_pretty({**project_manifest(self.state, self.shown_config), **instead}))
                 self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
 
-    def replace(self, staged: Staged, target: Mapping[str, Any], replaces: Pointer | None) -> Written:
+    def replace(
+        self, staged: Staged, target: Mapping[str, Any], replaces: Pointer | None, *, sync: bool = False
+    ) -> Written:
         """Put a file in the place of a recorded one; announced first: what is there is always one of the two."""
-        return self.put_in_place(staged, lambda written: self.announce(target, written, replaces))
+        return self.put_in_place(staged, lambda written: self.announce(target, written, replaces), sync=sync)
 
     def announce(self, target: Mapping[str, Any], written: Written, replaces: Pointer | None) -> None:
         """Say that the file of a record may from now on hold these bytes."""
         digest = {"sha256": written.sha256, "bytes": written.size}
         self.say("intent", **target, **digest, replaces=replaces and replaces.to_json())
 
-    def put_in_place(self, staged: Staged, announce: Callable[[Written], None] | None = None) -> Written:
-        """Replace a file. If the old one was safe from a power cut, the new one is before it has the name."""
-        was_safe = self.is_power or self.unsynced.is_safe(staged.place)
+    def put_in_place(
+        self, staged: Staged, announce: Callable[[Written], None] | None = None, *, sync: bool = False
+    ) -> Written:
+        """Replace a file. If asked, or if the old one was safe from a power cut, the new one is so before its name."""
+        was_safe = sync or self.is_power or self.unsynced.is_safe(staged.place)
         written = staged.seal(sync=was_safe)
         if not was_safe:
             with self.lock:  # no mark is said meanwhile
@@ -290,6 +314,8 @@ class Session:
             announce(written)
             self.log.sync()
         staged.replace()
+        if sync and not self.unsynced.is_safe(staged.place):
+            self.unsynced.remember(staged.place, written.sha256)  # and no longer the old one
         # the record that follows takes the old one out of force: the new one must have the name by then
         self.unsynced.sync_folder(staged.folder)
         return written
@@ -379,6 +405,8 @@ class Session:
         self.log.close()
         if self.points is not None:
             self.points.close()
+        if self.background is not None:
+            self.background.close()
 
     def forget(self) -> None:
         """In a forked child: what the parent holds is the parent's."""
@@ -387,6 +415,8 @@ class Session:
         self.lock = threading.RLock()
         self.unsynced = SyncGroup()
         self.reserved, self.acts, self.is_closing = set(), 0, False
+        if self.background is not None:
+            self.background.forget()
         if self.text_log is not None:
             self.text_log.forget()
             self.text_log = None

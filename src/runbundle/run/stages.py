@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runbundle.base.errors import ContractUnmet, StageError
+from runbundle.base.errors import ContractUnmet, RunbundleError, StageError
 from runbundle.base.ids import check_identifier
 from runbundle.contract.check import missing_of_stage
 from runbundle.contract.spec import Outcome
@@ -15,6 +15,7 @@ from runbundle.io.atomic import os_errors
 from runbundle.run.given import given_name
 from runbundle.run.provenance import plain_text
 from runbundle.run.session import Session
+from runbundle.run.settle import await_background, settle
 
 
 class Stage:
@@ -56,6 +57,7 @@ class Stage:
             if error is not None:
                 self._commit(Outcome.FAILED, f"{type(error).__name__}: {error}")
                 return
+            self._settle()
             outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
             missing = _missing(session, self.name, outcome)
             if missing:
@@ -70,6 +72,14 @@ class Stage:
             self._commit(outcome, *(self._reasons or ()))
         finally:
             session.stage = None
+
+    def _settle(self) -> None:
+        """What the stage gave to the background is written, or the stage fails."""
+        try:
+            settle(self._session)
+        except RunbundleError as error:
+            self._commit(Outcome.FAILED, f"{type(error).__name__}: {error}")
+            raise
 
     def _commit(self, outcome: Outcome, *reasons: str) -> None:
         _commit(self._session, self.name, outcome, reasons)
@@ -88,6 +98,7 @@ def begin(session: Session, name: str) -> None:
     if session.contract is not None:
         session.contract.stage(name)
     check_identifier(name, what="stage")
+    await_background(session)  # what was given before belongs to no stage
     with session.acting(), session.lock:
         if session.stage is not None:
             raise StageError(f"The stage {session.stage} is open", hint=f"End it before {name} begins")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
@@ -43,9 +43,10 @@ class RunState:
         endings: for each stage, how its last try ended.
         tries: for each stage, how often it began.
         moves: the files of tries set aside: (from, to, pointer).
-        by_fold: every path in force, by its form on disks that ignore case; None until ``twins`` are asked for.
+        by_fold: every path in force, by its form on disks that ignore case; None until someone asks.
         rivals: further records in force of an artifact, by (artifact_id, variant): what takes them out of force may
             stand in a log that is read later. Any that are left when all logs are read break I14.
+        rosters: what the records say of each roster, by its artifact_id.
         announced: digests that files without a record, those of the configuration, may have until the next attempt.
     """
 
@@ -63,6 +64,7 @@ class RunState:
     moves: list[tuple[str, str, Pointer]] = field(default_factory=list)
     by_fold: dict[str, set[str]] | None = None
     rivals: dict[tuple[str, str | None], list[ArtifactRecord]] = field(default_factory=dict)
+    rosters: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     announced: dict[str, set[str]] = field(default_factory=dict)
 
     def apply(self, record: Record, pointer: Pointer) -> None:
@@ -146,13 +148,13 @@ class RunState:
             return size, frozenset((sha256,))
         return None, frozenset((sha256, *(digest for digest, _ in announced)))
 
-    def twins(self, filename: str) -> Iterator[str]:
-        """The paths in force, but for this very one, that are one name with it on some disks."""
+    def named_alike(self, filename: str) -> Collection[str]:
+        """The paths in force that are one name on some disks with a path, this very one among them."""
         if self.by_fold is None:
             self.by_fold = {}
             for record in itertools.chain(self.in_force.values(), *self.rivals.values()):
                 self.by_fold.setdefault(fold(record.filename), set()).add(record.filename)
-        return (other for other in self.by_fold.get(fold(filename), ()) if other != filename)
+        return self.by_fold.get(fold(filename), ())
 
     def _apply_header(self, record: Record, pointer: Pointer) -> None:
         self.writers[pointer.writer] = record["host"]
@@ -178,6 +180,8 @@ class RunState:
     def add(self, artifact: ArtifactRecord, pointer: Pointer) -> None:
         """Take in the record of an artifact."""
         self.records[pointer] = artifact
+        if artifact.roster is not None:
+            self.rosters[artifact.roster["artifact_id"]] = artifact.roster
         self._retire(artifact.replaces)
         if pointer not in self.gone:
             key = artifact.artifact_id, artifact.variant

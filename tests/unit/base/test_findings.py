@@ -12,13 +12,14 @@ def test_a_finding_as_a_line_and_as_json() -> None:
 
 @pytest.mark.parametrize(
     ("report", "is_good"),
-    [(Report(()), True), (Report((), ("unsealed",)), True), (Report((FINDING,)), False)],
+    [(Report(()), True), (Report((), ("unsealed",), (FINDING,)), True), (Report((FINDING,)), False)],
 )
-def test_a_report_is_good_without_findings_whatever_its_notes(report: Report, *, is_good: bool) -> None:
+def test_a_report_is_good_without_findings_whatever_its_notes_and_warnings(report: Report, *, is_good: bool) -> None:
     assert report.is_good is is_good
     assert list(report) == list(report.findings)
     assert report.to_json() == {
         "is_good": is_good,
         "findings": [finding.to_json() for finding in report.findings],
+        "warnings": [warning.to_json() for warning in report.warnings],
         "notes": list(report.notes),
     }

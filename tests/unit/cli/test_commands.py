@@ -164,7 +164,7 @@ def test_a_good_run_is_good(capsys: Captured, run_dir: Path, command: str, word:
     (row,) = told["runs"]
     assert (code, row) == (
         0,
-        {"path": str(run_dir), "is_good": True, "findings": [], "notes": [], "error": None},
+        {"path": str(run_dir), "is_good": True, "findings": [], "warnings": [], "notes": [], "error": None},
     )
 
 

@@ -3,6 +3,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,27 @@ def test_a_full_disk_takes_only_a_part_and_nothing_stays(tmp_path: Path, monkeyp
 
 
 @pytest.mark.usefixtures("open_files")
+def test_an_interrupt_just_after_the_naming_takes_the_name_back_and_never_that_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.link
+
+    def interrupted(*names: str) -> None:
+        with suppress(FileExistsError):
+            real(*names)
+        raise KeyboardInterrupt
+
+    for there in ([], [b"of another"]):
+        for data in there:
+            (tmp_path / "a.bin").write_bytes(data)
+        with Staged(tmp_path / "a.bin") as staged, monkeypatch.context() as patch:
+            staged.seal()
+            patch.setattr(os, "link", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                staged.create()
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == there
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, MemoryError, InvalidValue])
 @pytest.mark.parametrize("is_closing_bad", [False, True])
 def test_an_interrupt_inside_the_writing_leaves_nothing(

@@ -25,6 +25,9 @@ FORMATS = {
     "jpeg": ((".jpg", ".jpeg"), "image/jpeg"),
     "npz": ((".npz",), "application/zip"),
     "parquet": ((".parquet",), "application/vnd.apache.parquet"),
+    "checkpoint": ((".pt",), "application/octet-stream"),
+    "safetensors": ((".safetensors",), "application/octet-stream"),
+    "onnx": ((".onnx",), "application/octet-stream"),
     "file": ((), "application/octet-stream"),
 }
 IMAGE = np.zeros((2, 2), np.uint8)
@@ -44,7 +47,7 @@ def test_an_extension_stands_for_a_format(ext: str, name: str) -> None:
     assert format_for_extension(ext).name == name
 
 
-@pytest.mark.parametrize("ext", ["", ".", "png", ".pkl", ".pt", ".exe", ".tar.gz"])
+@pytest.mark.parametrize("ext", ["", ".", "png", ".pkl", ".pth", ".exe", ".tar.gz"])
 def test_other_extensions_are_refused_with_advice(ext: str) -> None:
     with pytest.raises(UnsupportedFormat, match=re.escape(repr(ext)) + ".*Save it under a known extension"):
         format_for_extension(ext)
@@ -52,7 +55,7 @@ def test_other_extensions_are_refused_with_advice(ext: str) -> None:
 
 @pytest.mark.parametrize("name", ["pickle", "PNG", "", "base", "_images", "../json", "formats.json"])
 def test_other_names_are_refused_and_the_names_told(name: str) -> None:
-    with pytest.raises(UnsupportedFormat, match="Formats are csv, file, html, jpeg"):
+    with pytest.raises(UnsupportedFormat, match="Formats are checkpoint, csv, file, html, jpeg"):
         get_format(name)
 
 
@@ -66,6 +69,7 @@ VALUES: dict[str, Any] = {
     "mask": IMAGE == 0,
     "jpeg": IMAGE,
     "npz": {"b": np.arange(3), "a": np.array(["x"])},
+    "safetensors": {"b": np.arange(3), "a": np.zeros((2, 2), np.float32)},
     "file": b"bytes",
 }
 
@@ -101,6 +105,7 @@ MISSING = [
     ("jpeg", "cv2", "images"),
     ("npz", "numpy", "arrays"),
     ("parquet", "polars", "tables"),
+    ("safetensors", "safetensors.numpy", "safetensors"),
 ]
 
 

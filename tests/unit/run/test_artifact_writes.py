@@ -79,7 +79,7 @@ def test_the_format_is_told_by_the_extension(run: rb.RunIO) -> None:
     assert run.save("a.npz", {"x": np.arange(3)}).format == "npz"
     assert run.save("b.TXT", "text").format == "text"
     assert run.save("c.csv", ROWS).content_type.startswith("text/csv")
-    for name in ("weights.pkl", "weights.pt", "noextension", ".json"):
+    for name in ("weights.pkl", "weights.pth", "noextension", ".json"):
         with pytest.raises(errors.UnsupportedFormat):
             run.save(name, {})
 

@@ -13,10 +13,15 @@ mask      .png                bool or 0/1/255 array, HxW                        
 jpeg      .jpg .jpeg          as png; lossy                                                images
 npz       .npz                dict of arrays without objects                               arrays
 parquet   .parquet            Polars DataFrame                                             tables
+checkpoint  .pt               nested dicts, lists, tensors, numbers and text; under          (torch)
+                              ``checkpoints/`` only
+safetensors  .safetensors     dict of arrays or tensors                                    safetensors
+onnx      .onnx               a serialised model, or the path of one; read back as bytes
 file      any                 path of a file, or bytes; read back as bytes
 ========  ==================  ===========================================================  =========
 
-Pickle is no format here, and a file that holds one is refused.
+Pickle is no format here, and a file that holds one is refused. A checkpoint, whose bytes torch packs by pickle, holds
+plain values and tensors alone, and is read by torch's own safe reader.
 """
 
 from __future__ import annotations
@@ -39,6 +44,9 @@ _MODULES = {
     "jpeg": "jpeg",
     "npz": "npz",
     "parquet": "parquet",
+    "checkpoint": "checkpoint",
+    "safetensors": "safetensors",
+    "onnx": "onnx",
     "file": "file",
 }
 FORMAT_NAMES = frozenset(_MODULES)

@@ -6,18 +6,22 @@ What counts as one, wherever its extension says otherwise:
   whole or not: what torch wrote before its ZIP files and what joblib writes are such streams;
 - a stream of protocol 0 or 1, which have no mark: its opcodes are followed as an unpickler would, with its stack, and
   it is one if they come to a call of something imported, or to the end, by a container and not by scalars alone;
-- an array of objects in NumPy's ``.npy``, whose content is a pickle;
+- an array of objects in NumPy's ``.npy``, whose content is a pickle, by the dtype that its header tells; an array of
+  numbers is none, whatever its bytes look like;
 - any of these behind gzip, zlib, bzip2 or xz, and a ZIP with a member of any of these kinds (a PyTorch checkpoint, an
-  NPZ of objects, a ZIP of joblib's files). A ZIP in a ZIP is not looked into, nor is a tar.
+  NPZ of objects, a ZIP of joblib's files), also in a ZIP within a ZIP, four deep and of at most 64 MiB each. A tar is
+  not looked into.
 
-Only the first 4 KiB of a file or member are looked at, so a text is not taken for a pickle because of what stands far
-behind, and a large file costs no more than a small one. A member that cannot be read is taken for none: whoever
-unpickles it cannot read it either.
+Only the first 4 KiB of a file or member are looked at (of an array, its header), so a text is not taken for a pickle
+because of what stands far behind, and a large file costs no more than a small one. A member that cannot be read is
+taken for none: whoever unpickles it cannot read it either.
 """
 
 from __future__ import annotations
 
+import ast
 import bz2
+import io
 import lzma
 import pickletools
 import re
@@ -25,11 +29,12 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 _HEAD_BYTES = 4096
 _PROTO = 0x80
 _NPY = b"\x93NUMPY"
+_LOCAL_HEADER = b"PK\x03\x04"
 _OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
 _LENGTHS = {-2: "<B", -3: "<i", -4: "<I", -5: "<Q"}  # how pickletools says where the length of an argument stands
 _DOTTED = re.compile(rb"[A-Za-z_][\w.]*\Z")
@@ -40,22 +45,49 @@ _PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"))
 _GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
 _BUILDS = _PUTS | {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "TUPLE", "LIST", "DICT"}
 _LARGEST_XZ = 100 << 20  # bytes of memory that an xz stream may ask for
+_LARGEST_ARGUMENT = 1 << 28  # four letters read as a length are more
+_LARGEST_NPY_HEADER = 1 << 20
+_DEEPEST, _LARGEST_INNER, _MOST_INNER = 4, 64 << 20, 256 << 20  # ZIPs within ZIPs: levels, bytes of one, of all
+_OBJECT = re.compile(r"[|<>=]?O\d*\Z")
+_OBJECT_IN_TEXT = re.compile(rb"['\"][|<>=]?O\d*['\"]")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error)
 _UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, MemoryError, *_DAMAGE)
 
 
 def holds_pickle(stream: BinaryIO) -> bool:
     """Whether a file is a pickle, or holds one; the stream is left anywhere."""
-    head = stream.read(_HEAD_BYTES)
-    if _holds_pickle(head):
+    if _holds_pickle(_head(stream)):
         return True
     try:
-        if not zipfile.is_zipfile(stream):
-            return False
-        with zipfile.ZipFile(stream) as archive:
-            return any(_holds_pickle(_member_head(archive, member)) for member in archive.infolist())
+        return zipfile.is_zipfile(stream) and _Archives().hold_pickle(stream)
     except _UNREADABLE:
         return False
+
+
+class _Archives:
+    """A ZIP, and the ZIPs within it, of which no more is unpacked than one may take."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_INNER
+
+    def hold_pickle(self, stream: IO[bytes], depth: int = 1) -> bool:
+        with zipfile.ZipFile(stream) as archive:
+            for member in archive.infolist():
+                head = _member_head(archive, member)
+                if _holds_pickle(head):
+                    return True
+                if head.startswith(_LOCAL_HEADER) and depth < _DEEPEST and self._holds(archive, member, depth):
+                    return True
+        return False
+
+    def _holds(self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, depth: int) -> bool:
+        if member.file_size > min(_LARGEST_INNER, self._left):
+            return False
+        self._left -= member.file_size
+        try:
+            return self.hold_pickle(io.BytesIO(archive.read(member)), depth + 1)
+        except _UNREADABLE:
+            return False
 
 
 def _holds_pickle(head: bytes) -> bool:
@@ -65,9 +97,18 @@ def _holds_pickle(head: bytes) -> bool:
 def _member_head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as opened:
-            return opened.read(_HEAD_BYTES)
+            return _head(opened)
     except _UNREADABLE:
         return b""
+
+
+def _head(stream: IO[bytes]) -> bytes:
+    """The beginning of a file: of an array, its whole header."""
+    head = stream.read(_HEAD_BYTES)
+    if head.startswith(_NPY):
+        start, length = _npy_header(head)
+        head += stream.read(max(0, min(start + length, _LARGEST_NPY_HEADER) - len(head)))
+    return head
 
 
 def _unpacked(head: bytes) -> Iterator[bytes]:
@@ -89,7 +130,7 @@ def _unpacked(head: bytes) -> Iterator[bytes]:
 
 def _is_pickle(head: bytes) -> bool:
     if head.startswith(_NPY):
-        return _is_pickle(_after_npy_header(head))
+        return _tells_objects(head)
     if len(head) > 2 and head[0] == _PROTO and 2 <= head[1] <= 5:
         return head[2] in _OPCODES
     try:
@@ -98,11 +139,30 @@ def _is_pickle(head: bytes) -> bool:
         return False
 
 
-def _after_npy_header(head: bytes) -> bytes:
+def _tells_objects(head: bytes) -> bool:
+    """Whether the header of an array tells a dtype with objects; one that cannot be read is believed to the letter."""
+    start, length = _npy_header(head)
+    text = head[start : start + length]
+    try:
+        header = ast.literal_eval(text.decode("latin1").strip())
+        return _has_objects(header["descr"])
+    except (SyntaxError, ValueError, TypeError, LookupError, MemoryError, RecursionError):
+        return _OBJECT_IN_TEXT.search(text) is not None
+
+
+def _npy_header(head: bytes) -> tuple[int, int]:
+    """Where the header of an array begins, and how long it says it is."""
     size, start = ("<H", 10) if head[6:7] == b"\x01" else ("<I", 12)
-    if len(head) < start:
-        return b""
-    return head[start + struct.unpack_from(size, head, 8)[0] :]
+    return (start, struct.unpack_from(size, head, 8)[0]) if len(head) >= start else (start, 0)
+
+
+def _has_objects(descr: Any) -> bool:
+    """Whether a dtype, as NumPy spells it, has objects: text, a list of fields, or a pair of a dtype and a shape."""
+    if isinstance(descr, list):
+        return any(_has_objects(field[1]) for field in descr)
+    if isinstance(descr, tuple):
+        return _has_objects(descr[0])
+    return _OBJECT.match(descr) is not None
 
 
 def _is_unmarked_pickle(head: bytes) -> bool:
@@ -125,7 +185,7 @@ def _is_unmarked_pickle(head: bytes) -> bool:
             return True
         if opcode.name == "STOP":
             return has_built and stack == [0]
-    return has_built and len(head) == _HEAD_BYTES
+    return (has_built or has_import) and len(head) == _HEAD_BYTES
 
 
 def _after_argument(head: bytes, at: int, opcode: pickletools.OpcodeInfo) -> int:
@@ -140,13 +200,9 @@ def _after_argument(head: bytes, at: int, opcode: pickletools.OpcodeInfo) -> int
     if argument.n >= 0:
         return at + argument.n
     if argument.n in _LENGTHS:
-        width = struct.calcsize(_LENGTHS[argument.n])
-        if at + width > len(head):
-            raise EOFError
-        (length,) = struct.unpack_from(_LENGTHS[argument.n], head, at)
-        if length < 0:
-            raise ValueError("a negative length")
-        return int(at + width + length)
+        return _after_length(head, at, _LENGTHS[argument.n])
+    if argument.name == "stringnl" and head[at : at + 1] not in (b"'", b'"'):
+        raise ValueError("no quote")
     shape = {"decimalnl_short": _DECIMAL, "decimalnl_long": _DECIMAL, "stringnl_noescape_pair": _DOTTED}
     for _ in range(2 if argument.name == "stringnl_noescape_pair" else 1):
         end = head.find(b"\n", at)
@@ -158,6 +214,17 @@ def _after_argument(head: bytes, at: int, opcode: pickletools.OpcodeInfo) -> int
             float(head[at:end])
         at = end + 1
     return at
+
+
+def _after_length(head: bytes, at: int, shape: str) -> int:
+    """The same, of an argument that begins with its length; errors as there."""
+    width = struct.calcsize(shape)
+    if at + width > len(head):
+        raise EOFError
+    (length,) = struct.unpack_from(shape, head, at)
+    if not 0 <= length <= _LARGEST_ARGUMENT:
+        raise ValueError("no length that a pickle has")
+    return int(at + width + length)
 
 
 def _move(stack: list[int], opcode: pickletools.OpcodeInfo) -> None:

@@ -12,7 +12,7 @@ from runbundle.io.atomic import Sink
 from runbundle.io.confine import check_confined
 from runbundle.io.formats._images import array_facts
 from runbundle.io.formats._npz import fits_header, read_arrays
-from runbundle.io.formats.base import Encoded, Format, need
+from runbundle.io.formats.base import Encoded, Format, copied_array, need
 
 
 class NpzFormat(Format):
@@ -47,6 +47,13 @@ class NpzFormat(Format):
             {"arrays": shapes},
             lambda: {"arrays": {n: array_facts(a) for n, a in zip(value, arrays.values(), strict=True)}},
         )
+
+    def snapshot(self, value: Any, spare: Any = None) -> Any:
+        """Copies of the arrays."""
+        if not isinstance(value, Mapping):
+            return super().snapshot(value)
+        known = spare if isinstance(spare, dict) else {}
+        return {name: copied_array(item, known.get(name)) for name, item in value.items()}
 
     def decode(self, data: bytes, meta: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - unused here
         """The arrays, all in memory, which hardly takes more than they are large.

@@ -1,0 +1,53 @@
+"""Tensors of torch, which is used where it is there, and never imported for anything but them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+from runbundle.base.errors import InvalidValue, MissingExtra
+
+
+def torch() -> ModuleType:
+    """The library.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        return importlib.import_module("torch")
+    except ImportError as error:
+        raise MissingExtra(
+            "torch is needed here and is not installed",
+            hint="Install it as its own pages say for this machine: pip install torch",
+        ) from error
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether it is a plain tensor, or a parameter of a module; never imports torch: without it there are none."""
+    library = sys.modules.get("torch")
+    return library is not None and type(value) in (library.Tensor, library.nn.Parameter)
+
+
+def copied_tensor(tensor: Any, spare: Any = None) -> Any:
+    """A copy in memory of the CPU that shares nothing with the original, and remembers no gradients.
+
+    It takes the place of ``spare`` where that is such a copy of the same dtype and shape.
+
+    Raises:
+        InvalidValue: it has no bytes (it is on the device ``meta``).
+    """
+    if tensor.is_meta:
+        raise InvalidValue("A tensor on the device meta has no bytes", hint="Put the model on a real device first")
+    found = tensor.detach()
+    if is_tensor(spare) and _is_alike(spare, found):
+        return spare.copy_(found)
+    return found.clone() if found.device.type == "cpu" else found.to("cpu")
+
+
+def _is_alike(spare: Any, tensor: Any) -> bool:
+    names = ("dtype", "shape", "layout", "is_quantized")
+    strided = spare.device.type == "cpu" and spare.layout is torch().strided and not spare.is_quantized
+    return strided and all(getattr(spare, name) == getattr(tensor, name) for name in names)
