@@ -39,6 +39,7 @@ from typing import Any, ClassVar, cast
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import InvalidConfig, MissingExtra, RunbundleError
 from runbundle.base.ids import uuid7
+from runbundle.interop.masking import masked_override
 from runbundle.interop.recording import Recording
 from runbundle.run.join import RUN_DIR_VARIABLE
 from runbundle.run.project import Project, named_project
@@ -122,7 +123,7 @@ class RunbundleCallback(Callback):
         return {
             "job": str(hydra.job.name),
             "config_name": hydra.job.config_name,
-            "overrides": list(hydra.overrides.task),
+            "overrides": [masked_override(text) for text in hydra.overrides.task],
             "sweep": self._sweep,
             "job_num": int(hydra.job.num) if is_sweep else None,
         }

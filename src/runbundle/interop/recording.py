@@ -59,7 +59,7 @@ class Recording:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a run."""
+        """Whether there is a run that was not ended here."""
         return self._run is not None
 
     @property
@@ -127,6 +127,7 @@ class Recording:
         finally:
             if run.is_finished:  # else it is tried again when the process ends
                 atexit.unregister(self._end_with_process)
+                self._run = None
 
     def _end_with_process(self) -> None:
         left = None if self._is_at_rest else SystemExit("The process ended before the training did")
