@@ -90,15 +90,13 @@ class RunbundleCallback(Callback):
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
         """End the job's run as the job ended."""
-        has_completed = job_return.status is JobStatus.COMPLETED
-        raised = None if has_completed else job_return._return_value  # noqa: SLF001 - the property would raise it
+        if job_return.status is not JobStatus.COMPLETED:
+            self._end(job_return._return_value)  # noqa: SLF001 - the property would raise it
+            return
         try:
-            self._end(raised)
+            self._end(None)
         except RunbundleError as error:
-            if raised is None:
-                job_return.status, job_return.return_value = JobStatus.FAILED, error
-            else:
-                raised.add_note(f"Its run could not be ended: {error}")
+            job_return.status, job_return.return_value = JobStatus.FAILED, error
 
     def _end(self, error: BaseException | None) -> None:
         job, RunbundleCallback._job = RunbundleCallback._job, None
@@ -141,9 +139,11 @@ class _Job:
     def end(self, error: BaseException | None) -> None:
         """End the run, completed or as the error says."""
         self._until_end.close()
-        if error is None:
+        if error is not None:
+            self._recording.fail(error)
+        else:
             self._recording.rest()
-        self._recording.end(error)
+            self._recording.end(None)
 
 
 def composed_config(config: DictConfig) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class RunbundleLogger(Logger):
     ) -> None:
         super().__init__()
         self._recording = Recording(project, run, on_error)
-        self._project, self._config = project, dict(config or {})
+        self._config = dict(config or {})
         self._taken: dict[str, tuple[str, int]] = {}
 
     # -- which run ---------------------------------------------------------------------------------
@@ -89,14 +89,14 @@ class RunbundleLogger(Logger):
         return cast("RunIO", _Experiment(self._run))
 
     @property
-    def name(self) -> str | None:
+    def name(self) -> str:
         """The project's name."""
-        return self._project.name if isinstance(self._project, Project) else self._project
+        return self._recording.project.name
 
     @property
-    def version(self) -> str | None:
-        """The run's id; None before it has begun, and in processes of other ranks."""
-        return self._recording.run.run_id if self._recording.has_begun else None
+    def version(self) -> str:
+        """The run's id; empty before it has begun, and in processes of other ranks."""
+        return self._recording.run.run_id if self._recording.has_begun else ""
 
     @property
     def save_dir(self) -> None:
@@ -145,11 +145,11 @@ class RunbundleLogger(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Lightning is done for now, or was left by an exception."""
-        with self._recording.heeding():
-            if status == "success":
+        if status == "success":
+            with self._recording.heeding():
                 self._recording.rest()
-            else:
-                self._recording.end(sys.exception() or RuntimeError(f"Lightning ended the training as {status}"))
+        else:
+            self._recording.fail(sys.exception() or RuntimeError(f"Lightning ended the training as {status}"))
 
     def _take(self, name: str, path: Path) -> None:
         if not path.is_file():

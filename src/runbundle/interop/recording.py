@@ -8,6 +8,7 @@ What the integrations share, so that they behave alike:
   (``"warn"``): then the training goes on, and the run says at its end, as ``lost_writes`` of its summary, how many
   calls left nothing. A full disk costs a training its record then, and not its life; which of the two is worse is for
   its user to say. What is no error of the library is never caught.
+  An exception of the training's own is never hidden by one of the library's: that becomes a note on it.
 - A training that ended well may be followed by more (a test, another fit), so its run stays open, made safe, until it
   is ended by its handle or the process ends; then it is completed. One that was left by an exception is failed at
   once, or aborted by Ctrl-C.
@@ -27,7 +28,7 @@ from runbundle.base.errors import InvalidValue, RunbundleError
 from runbundle.interop import ranks
 from runbundle.run.finish import ABORTED, COMPLETED, FAILED
 from runbundle.run.join import RUN_DIR_VARIABLE
-from runbundle.run.project import Project
+from runbundle.run.project import Project, named_project
 from runbundle.run.runio import RunIO
 
 OnError = Literal["raise", "warn"]
@@ -42,8 +43,11 @@ class Recording:
         run: a run that is open already, and that its owner ends.
         on_error: what becomes of an error of the library.
 
+    Attributes:
+        project: the project.
+
     Raises:
-        InvalidValue: ``on_error`` is neither.
+        InvalidValue: ``on_error`` is neither. InvalidName: no project can have the name.
     """
 
     def __init__(
@@ -51,7 +55,8 @@ class Recording:
     ) -> None:
         if on_error not in get_args(OnError):
             raise InvalidValue(f"on_error is {' or '.join(get_args(OnError))}, not {on_error!r}")
-        self._project, self._run, self._on_error = project, run, on_error
+        self.project = project if isinstance(project, Project) else named_project(project)
+        self._run, self._on_error = run, on_error
         self._owner_pid: int | None = None
         self._error: RunbundleError | None = None
         self._lost = 0
@@ -75,23 +80,28 @@ class Recording:
         """A run with that configuration; where one is open, that one.
 
         Raises:
-            RunbundleError: as ``ranks.start``; the same again where it was tried before.
+            RunbundleError: as ``ranks.start``. Where errors are to be warned of, it is tried once.
         """
         if self._run is not None and not self._run.is_finished:
             return self._run
-        if self._error is not None:
+        if self._error is not None and self._on_error == "warn":
             raise self._error
         is_ours = not os.environ.get(RUN_DIR_VARIABLE)
         try:
-            self._run = ranks.start(self._project, config)
+            self._run = ranks.start(self.project, config)
         except RunbundleError as error:
             self._error = error
             raise
         self._lost, self._is_at_rest = 0, False
+        self._owner_pid = os.getpid() if is_ours else None
         if is_ours:
-            self._owner_pid = os.getpid()
             atexit.register(self._end_with_process)
         return self._run
+
+    def begin_anew(self, config: Any) -> RunIO:
+        """A run with that configuration. One of ours that is open ends before: completed, if it is at rest."""
+        self.end(None if self._is_at_rest else SystemExit("The training was left, and another begun"))
+        return self.begin(config)
 
     @contextmanager
     def heeding(self) -> Iterator[None]:
@@ -128,6 +138,13 @@ class Recording:
             if run.is_finished:  # else it is tried again when the process ends
                 atexit.unregister(self._end_with_process)
                 self._run = None
+
+    def fail(self, error: BaseException) -> None:
+        """``end`` by an exception that is on its way: an error of the library is noted on it, and does not hide it."""
+        try:
+            self.end(error)
+        except RunbundleError as found:
+            error.add_note(f"Its run could not be ended: {found}")
 
     def _end_with_process(self) -> None:
         left = None if self._is_at_rest else SystemExit("The process ended before the training did")

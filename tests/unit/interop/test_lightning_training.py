@@ -176,10 +176,10 @@ def test_seed_002_section_6_checkpoints_land_in_the_run_and_the_best_one_is_told
 
 @needs_checkpoints
 def test_a_training_goes_on_from_the_checkpoint_in_a_run() -> None:
-    logger = RunbundleLogger("sample")
-    trainer(logger, enable_checkpointing=True).fit(Model(), data())
+    logger, more = RunbundleLogger("sample"), {"enable_checkpointing": True}
+    trainer(logger, callbacks=[ModelCheckpoint(dirpath="kept")], **more).fit(Model(), data())
     logger.experiment.finish()
-    again = trainer(False, max_epochs=EPOCHS + 1, enable_checkpointing=True)
+    again = trainer(False, max_epochs=EPOCHS + 1, callbacks=[ModelCheckpoint(dirpath="kept")], **more)
     again.fit(Model(), data(), ckpt_path=str(only_run().path / "artifacts/checkpoints/last.pt"), weights_only=True)
     assert again.global_step == STEPS * (EPOCHS + 1)
 
