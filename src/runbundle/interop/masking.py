@@ -25,16 +25,15 @@ def masked(value: Any, key: str = "") -> Any:
         return [masked(item, key) for item in value]
     if not isinstance(value, str) or _NUMBER.match(value):
         return value
-    return f"<secret:{key}>" if _KEY.search(key) else _IN_URL.sub(rf"\1<secret:{key}>@", value)
+    return f"<secret:{key}>" if _KEY.search(key) else _IN_URL.sub(lambda found: f"{found[1]}<secret:{key}>@", value)
 
 
 def masked_override(text: str) -> str:
     """``key=value`` as Hydra takes it; the whole value is masked if a key in it says so as well."""
     key, equals, value = text.partition("=")
-    is_secret = (_KEY.search(key) and not _NUMBER.match(value)) or any(_KEY.search(word) for word in _keys(value))
+    if not equals:
+        return text
     name = key.rpartition(".")[2].strip("+~")
-    return f"{key}{equals}<secret:{name}>" if equals and is_secret else f"{key}{equals}{masked(value, name)}"
-
-
-def _keys(value: str) -> list[str]:
-    return re.findall(r"([\w.-]+)\s*:", value)
+    if any(_KEY.search(word) for word in re.findall(r"([\w.-]+)\s*:", value)):
+        return f"{key}=<secret:{name}>"
+    return f"{key}={masked(value, name)}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +18,11 @@ from runbundle import errors
 from sample_runs import FixedClock
 
 hydra = pytest.importorskip("hydra", reason="hydra-core is not installed")
+
+from omegaconf import DictConfig  # noqa: E402 - only where there is Hydra
+
+from runbundle.interop.hydra import RunbundleCallback  # noqa: E402
+
 CONFIG = """
 lr: 0.01
 model:
@@ -142,6 +149,18 @@ def test_each_job_of_a_multirun_is_a_run_of_its_own_and_all_name_the_sweep() -> 
     assert sorted(entry["job_num"] for entry in asked) == [0, 0, 1, 2]
 
 
+def test_a_callback_that_is_sent_to_another_machine_knows_its_sweep() -> None:
+    callback = RunbundleCallback("sample")
+    callback.on_multirun_start(DictConfig({}))
+    assert pickle.loads(pickle.dumps(callback))._sweep == callback._sweep  # noqa: S301 - as launchers do
+
+
+def test_where_hydra_goes_elsewhere_for_the_job_the_store_stays_where_it_was() -> None:
+    play(lambda _: Path("by_the_job.txt").write_text("x"), "hydra.job.chdir=true", "hydra.run.dir=elsewhere")
+    assert Path("elsewhere/by_the_job.txt").exists()
+    assert only_run().status == "completed"
+
+
 def test_a_sweep_of_50_jobs_within_a_second_gives_50_runs() -> None:
     words = ("--multirun", f"lr={','.join(map(str, range(50)))}", "hydra/job_logging=none")
     play(lambda config: rb.join().save("lr.json", config.lr), *words, config=config_with(standing_project))
@@ -246,6 +265,20 @@ def test_a_job_that_was_left_and_its_interrupt_caught_is_ended_before_the_next_b
 
 
 # --- launchers, and runs that are there already --------------------------------------------------------------
+
+
+def test_the_processes_of_one_launch_have_one_run() -> None:
+    script = SCRIPT.replace('save("before.json"', 'save("before-" + os.environ["RANK"] + ".json"')
+    Path("conf").mkdir()
+    Path("conf/config.yaml").write_text(CONFIG)
+    wait = "while len(list((rb.join().path / 'artifacts').iterdir())) < 2: pass"
+    Path("job.py").write_text(script.format(what=wait))
+    master = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29512", "WORLD_SIZE": "2"}
+    words = [sys.executable, "job.py", "hydra.run.dir=out/${oc.env:RANK}"]
+    children = [subprocess.Popen(words, env={**master, "RANK": rank}) for rank in ("1", "0")]
+    assert [child.wait(timeout=60) for child in children] == [0, 0]
+    assert {record.artifact_id for record in only_run().artifacts()} == {"before-0.json", "before-1.json"}
+    assert only_run().status == "completed"
 
 
 def test_a_process_that_a_run_started_joins_that_run() -> None:

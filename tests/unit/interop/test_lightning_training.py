@@ -18,56 +18,13 @@ from runbundle.io.formats import FORMAT_NAMES
 torch = pytest.importorskip("torch", reason="torch is not installed")
 lightning = pytest.importorskip("lightning", reason="lightning is not installed")
 
-from lightning.pytorch import LightningModule  # noqa: E402 - only where there is Lightning
-from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
+from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402 - only where there is Lightning
 
 from runbundle.interop.lightning import RunbundleLogger  # noqa: E402
+from sample_lightning import EPOCHS, STEPS, WARNINGS, Model, data, trainer  # noqa: E402
 
-pytestmark = [
-    pytest.mark.filterwarnings(r"ignore:.*does not have many workers"),
-    pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\)"),
-    pytest.mark.filterwarnings(r"ignore:.*You defined a `validation_step` but have no `val_dataloader`"),
-    pytest.mark.filterwarnings(r"ignore:.*Checkpoint directory .* exists and is not empty"),
-]
+pytestmark = [pytest.mark.filterwarnings(f"ignore:{text}") for text in WARNINGS]
 needs_checkpoints = pytest.mark.skipif("checkpoint" not in FORMAT_NAMES, reason="there is no format for checkpoints")
-STEPS, EPOCHS = 3, 2
-
-
-class Model(LightningModule):
-    """Its loss at step n is 1 / (n + 1)."""
-
-    def __init__(self, lr: float = 0.1, kind: Any = "tiny") -> None:  # noqa: ARG002 - Lightning takes them from the frame
-        super().__init__()
-        self.save_hyperparameters()
-        self.layer = torch.nn.Linear(1, 1)
-        self.fails_at: int | None = None
-        self.error: BaseException = ZeroDivisionError("it diverged")
-
-    def training_step(self, batch: Any, _: int) -> Any:
-        if self.global_step == self.fails_at:
-            raise self.error
-        loss = self.layer(batch[0]).mean() * 0 + 1 / (self.global_step + 1)
-        self.log("loss", loss)
-        return loss
-
-    def validation_step(self, batch: Any, _: int) -> None:
-        self.log("val_loss", self.layer(batch[0]).mean() * 0 + 1 / (self.current_epoch + 1))
-
-    def test_step(self, batch: Any) -> None:
-        self.log("test_loss", self.layer(batch[0]).mean() * 0 + 0.25)
-
-    def configure_optimizers(self) -> Any:
-        return torch.optim.Adam(self.parameters(), lr=self.hparams.lr)
-
-
-def data() -> Any:
-    return torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(STEPS, 1)))
-
-
-def trainer(logger: Any, **more: Any) -> Any:
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "num_sanity_val_steps": 0}
-    given = {"enable_checkpointing": False, "max_epochs": EPOCHS, "log_every_n_steps": 1, **quiet, **more}
-    return lightning.Trainer(logger=logger, accelerator="cpu", default_root_dir="lightning", **given)
 
 
 def only_run() -> rb.Run:
@@ -86,7 +43,7 @@ def test_seed_002_section_3_a_training_is_a_run_with_its_hyperparameters_as_conf
     assert (run.status, run.config) == ("completed", {"seed": 7, "lr": 0.5, "kind": "tiny"})
     steps, values = run.series("loss")
     assert list(steps) == [0, 1, 2, 3, 4, 5]
-    assert list(values) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5, 1 / 6])
+    assert list(values) == [0.5**step for step in steps]
     assert list(run.series("epoch").values) == [0, 0, 0, 1, 1, 1]
 
 
@@ -260,7 +217,8 @@ def test_on_error_is_one_of_two_words() -> None:
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
-from unit.interop.test_lightning_training import *
+from runbundle.interop.lightning import RunbundleLogger
+from sample_lightning import *
 logger = RunbundleLogger("sample")
 model = Model()
 {before}
