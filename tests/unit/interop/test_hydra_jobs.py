@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -289,3 +290,15 @@ def test_a_process_that_a_run_started_joins_that_run() -> None:
         assert not outer.is_finished
     assert rb.open_run(outer.path).read("inner.json") == 1
     assert not Path("store/runs/sample").exists()
+
+
+def test_the_example_of_the_page_runs_as_it_stands() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/integrations.md").read_text(encoding="utf-8")
+    config, program = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in ("yaml", "python"))
+    Path("conf").mkdir()
+    Path("conf/config.yaml").write_text(config)
+    Path("train.py").write_text(program)
+    subprocess.run([sys.executable, "train.py", "lr=0.5"], check=True, timeout=60)
+    (place,) = Path("runs/train").iterdir()
+    run = rb.open_run(place)
+    assert (run.status, run.config, run.series("loss").values[:2]) == ("completed", {"lr": 0.5}, [0.5, 0.25])
