@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, cast
 
 from runbundle.base.clock import SystemClock
-from runbundle.base.errors import InvalidConfig, MissingExtra, RunbundleError
+from runbundle.base.errors import InvalidConfig, MissingExtra
 from runbundle.base.ids import uuid7
 from runbundle.interop.masking import masked_override
 from runbundle.interop.recording import Recording
@@ -85,7 +85,7 @@ class RunbundleCallback(Callback):
         try:
             self._end(SystemExit("The job was left before it returned"))  # by Ctrl-C, say, that somebody caught
             RunbundleCallback._job = self._begin(config)
-        except RunbundleError as error:
+        except Exception as error:  # whatever it is, Hydra would warn of it and go on
             raise SystemExit(f"The job was not begun, because it cannot be recorded: {error}") from error
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:  # noqa: ARG002
@@ -95,7 +95,7 @@ class RunbundleCallback(Callback):
             return
         try:
             self._end(None)
-        except RunbundleError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             job_return.status, job_return.return_value = JobStatus.FAILED, error
 
     def _end(self, error: BaseException | None) -> None:

@@ -196,6 +196,15 @@ def test_a_store_that_cannot_be_written_stops_the_job_before_it_begins() -> None
         play(lambda _: pytest.fail("begun"))
 
 
+def test_what_is_no_error_of_the_library_stops_the_job_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(rb.Project, "start", broken)
+    with pytest.raises(SystemExit, match="nobody thought of this"):
+        play(lambda _: pytest.fail("begun"))
+
+
 def test_a_job_that_leaves_out_what_its_contract_asks_for_is_reported_as_failed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
