@@ -34,23 +34,22 @@ import dataclasses
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from runbundle.base.clock import SystemClock
-from runbundle.base.errors import InvalidConfig, MissingExtra
+from runbundle.base.errors import MissingExtra
 from runbundle.base.ids import uuid7
-from runbundle.interop.masking import masked_override
 from runbundle.interop.recording import Recording
 from runbundle.run.join import RUN_DIR_VARIABLE
 from runbundle.run.project import Project, named_project
 from runbundle.run.runio import RunIO
+from runbundle.run.secrets import mask_command
 
 try:
     from hydra.core.utils import JobReturn, JobStatus
     from hydra.experimental.callback import Callback
     from hydra.types import RunMode
     from omegaconf import DictConfig, OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 except ImportError as error:
     raise MissingExtra(
         "hydra-core is needed here and is not installed", hint='Install it: pip install "runbundle[hydra]"'
@@ -111,7 +110,7 @@ class RunbundleCallback(Callback):
         project = dataclasses.replace(project, facts={**project.facts, "hydra": self._asked(config)})
         recording = Recording(project)
         with contextlib.chdir(config.hydra.runtime.cwd):  # Hydra may have gone elsewhere for the job
-            run = recording.begin(composed_config(config))
+            run = recording.begin(task_config(config))
         return _Job(recording, run)
 
     def _asked(self, config: DictConfig) -> dict[str, Any]:
@@ -121,7 +120,7 @@ class RunbundleCallback(Callback):
         return {
             "job": str(hydra.job.name),
             "config_name": hydra.job.config_name,
-            "overrides": [masked_override(text) for text in hydra.overrides.task],
+            "overrides": mask_command(hydra.overrides.task)[0],
             "sweep": self._sweep,
             "job_num": int(hydra.job.num) if is_sweep else None,
         }
@@ -146,19 +145,9 @@ class _Job:
             self._recording.end(None)
 
 
-def composed_config(config: DictConfig) -> dict[str, Any]:
-    """The configuration that a job is given, resolved.
-
-    Raises:
-        InvalidConfig: a value is missing, or an interpolation leads nowhere or round in a circle.
-    """
-    task = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    try:
-        found = OmegaConf.to_container(task, resolve=True, throw_on_missing=True, enum_to_str=True)
-    except (OmegaConfBaseException, RecursionError) as error:
-        said = str(error).partition("\n")[0]
-        raise InvalidConfig(f"The configuration cannot be resolved: {said}", hint="Mend it") from error
-    return cast("dict[str, Any]", found)
+def task_config(config: DictConfig) -> DictConfig:
+    """The configuration that a job is given: all but Hydra's own."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 @contextlib.contextmanager

@@ -26,12 +26,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from runbundle.base.errors import InvalidType, InvalidValue, MissingExtra
-from runbundle.interop.masking import masked
 from runbundle.interop.plain import plain
 from runbundle.interop.ranks import is_first
 from runbundle.interop.recording import OnError, Recording
+from runbundle.run.config import take_config
 from runbundle.run.project import Project
 from runbundle.run.runio import RunIO
+from runbundle.run.secrets import shown
 
 try:
     from lightning.pytorch.loggers.logger import DummyExperiment, Logger
@@ -115,9 +116,9 @@ class RunbundleLogger(Logger):
         with self._recording.heeding():
             if not self._recording.has_begun:
                 self._config.update(given)
-            run, shown = self._run(), masked(given)
-            if not _holds(masked(run.config), shown):
-                run.save(HPARAMS, shown, replace=True)
+            run = self._run()
+            if not _holds(run.config, given):
+                run.save(HPARAMS, dict(shown(take_config(given)).resolved), replace=True)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:

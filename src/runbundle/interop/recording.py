@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 
 from runbundle.base.errors import InvalidValue, RunbundleError
 from runbundle.interop import ranks
-from runbundle.run.finish import ABORTED, COMPLETED, FAILED
+from runbundle.run.ending import outcome
 from runbundle.run.join import RUN_DIR_VARIABLE
 from runbundle.run.project import Project, named_project
 from runbundle.run.runio import RunIO
@@ -132,8 +132,7 @@ class Recording:
         try:
             if self._lost:
                 run.summary[LOST] = self._lost
-            status = COMPLETED if error is None else ABORTED if isinstance(error, KeyboardInterrupt) else FAILED
-            run.finish(status, error)
+            run.finish(*outcome(run.path, error))
         finally:
             if run.is_finished:  # else it is tried again when the process ends
                 atexit.unregister(self._end_with_process)
@@ -147,12 +146,6 @@ class Recording:
             error.add_note(f"Its run could not be ended: {found}")
 
     def _end_with_process(self) -> None:
-        left = None if self._is_at_rest else SystemExit("The process ended before the training did")
-        self.end(_uncaught() or left)
-
-
-def _uncaught() -> BaseException | None:
-    """At the end of the process, the exception that ended it; ``sys.exit`` leaves none."""
-    if hasattr(sys, "ps1"):  # what a person has seen fail some time ago ends nothing
-        return None
-    return getattr(sys, "last_value", None)
+        """Complete what is at rest, unless an exception ends the process. All else the run does by itself."""
+        if self._is_at_rest and (hasattr(sys, "ps1") or getattr(sys, "last_value", None) is None):
+            self.end(None)

@@ -98,6 +98,7 @@ def test_seed_002_section_3_a_job_is_a_run_that_holds_the_composed_configuration
     assert (run.status, run.is_sealed) == ("completed", True)
     assert run.config == {"lr": 0.5, "model": {"name": "tiny", "label": "tiny-0.5"}}
     assert "${" not in (run.path / "config_resolved.yaml").read_text()
+    assert "${model.name}-${lr}" in (run.path / "config.yaml").read_text()
     asked = run.manifest["hydra"]
     assert (asked["overrides"], asked["config_name"], asked["sweep"]) == (["lr=0.5"], "config", None)
 
@@ -250,7 +251,19 @@ def test_ctrl_c_in_a_job_aborts_its_run() -> None:
 def test_sys_exit_in_a_job_fails_its_run() -> None:
     assert play_script("sys.exit(3)").returncode == 3
     run = only_run()
-    assert (run.status, run.manifest["attempts"][0]["error"]["type"]) == ("failed", "SystemExit")
+    assert (run.status, run.manifest["attempts"][0]["error"]["type"]) == ("failed", "RunClosed")
+
+
+def test_sigterm_in_a_job_aborts_its_run_and_ends_the_process_as_it_would() -> None:
+    assert play_script("os.kill(os.getpid(), signal.SIGTERM); signal.pause()").returncode == -15
+    assert (only_run().status, only_run().is_sealed) == ("aborted", True)
+
+
+def test_a_secret_in_an_override_is_nowhere_in_the_run() -> None:
+    play(nothing, "+db.password=hunter2")
+    held = b"".join(path.read_bytes() for path in only_run().path.rglob("*") if path.is_file())
+    assert b"hunter2" not in held
+    assert b"<secret:" in held
 
 
 def test_a_killed_job_leaves_an_interrupted_run_that_can_be_resumed() -> None:

@@ -109,7 +109,7 @@ def test_secrets_among_the_hyperparameters_are_masked_where_they_are_saved() -> 
         )
     assert only_run().read("hparams.json") == {
         "api_key": "<secret:api_key>",
-        "url": "https://<secret:url>@host/x",
+        "url": "https://me:<secret:api_key>@host/x",
         "max_tokens": 5,
     }
 

@@ -97,8 +97,8 @@ def test_what_could_not_begin_is_tried_once_where_the_training_goes_on_and_again
         ("recording.rest()", "completed", None),
         ("recording.rest(); 1 / 0", "failed", "ZeroDivisionError"),
         ("recording.rest(); raise KeyboardInterrupt", "aborted", "KeyboardInterrupt"),
-        ("recording.rest(); recording.wake()", "failed", "SystemExit"),
-        ("sys.exit(0)", "failed", "SystemExit"),
+        ("recording.rest(); recording.wake()", "failed", "RunClosed"),
+        ("sys.exit(0)", "failed", "RunClosed"),
     ],
 )
 def test_a_run_that_is_left_ends_with_the_process_and_as_it_does(ending: str, status: str, told: str | None) -> None:
