@@ -145,6 +145,11 @@ class Project:
             )
         )
 
+    @property
+    def folder_of_runs(self) -> Path:
+        """The folder that holds the project's runs, also before there is any; errors as ``start``."""
+        return Path(self._plan().folder_of_runs)
+
     def _plan(self) -> Plan:
         store = default_store() if self.store is None else given_path(self.store, what="the store")
         is_there = _is_there(store)
@@ -226,5 +231,9 @@ def start(
         store: as ``Project``.
         run_id: as ``Project.start``.
     """
-    name = project or os.environ.get("RUNBUNDLE_PROJECT") or "default"
-    return Project(name, store=store).start(config, run_id=run_id)
+    return named_project(project, store).start(config, run_id=run_id)
+
+
+def named_project(name: str | None, store: str | Path | None = None) -> Project:
+    """The project of that name without a contract; left out, ``RUNBUNDLE_PROJECT`` names it, else it is ``default``."""
+    return Project(name or os.environ.get("RUNBUNDLE_PROJECT") or "default", store=store)
