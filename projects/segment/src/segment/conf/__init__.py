@@ -1,0 +1,1 @@
+"""Hydra's configuration of the training; ``segment.settings`` says what each entry must be."""
