@@ -138,6 +138,8 @@ class _Look:
 
 def _at_rest(root: Path, paths: Sequence[str], look: _Look) -> tuple[_Look, bool]:
     for _ in range(_LOOKS - 1):
+        if not look.new_files.is_complete:  # there is too much to look at it twice
+            break
         again = _take(root, paths)
         if again == look:
             return look, True
