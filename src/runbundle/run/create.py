@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock, timestamp
@@ -275,7 +275,8 @@ def _settle(session: Session, plan: Plan, kept: Iterable[str]) -> None:
         folder = folder.rpartition("/")[0]
         folders.append(folder)
     for path in kept:
-        folders += [f"{place}/{above}" for above in PurePosixPath(path).parents if above.name]
+        while path := path.rpartition("/")[0]:
+            folders.append(f"{place}/{path}")
     session.unsynced.remember_all([f"{place}/{path}" for path in kept], {*folders, str(plan.store.parent)})
     if session.is_power:
         session.sync()
