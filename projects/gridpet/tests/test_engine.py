@@ -68,7 +68,7 @@ def test_the_run_lies_and_is_named_as_its_layout_says(measured: PhotoResult) -> 
     run_dir = Path(measured.run_dir)
     assert run_dir.parent.relative_to(run_dir.parents[2]) == Path("runs/gridpet")
     assert run_dir.name.startswith("run_")
-    assert {folder.name for folder in run_dir.iterdir() if folder.is_dir()} == set(Kind)
+    assert {folder.name for folder in run_dir.iterdir() if folder.is_dir()} == {*Kind, "provenance"}
     names = {path.name for path in run_dir.rglob("leaf__*")}
     assert {"leaf__mask.png", "leaf__measurement.json", "leaf__measurement.csv", "leaf__qc.json"} <= names
 

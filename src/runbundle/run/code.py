@@ -7,6 +7,7 @@ the tree does not come to rest, the record says so.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -138,6 +139,8 @@ class _Look:
 
 def _at_rest(root: Path, paths: Sequence[str], look: _Look) -> tuple[_Look, bool]:
     for _ in range(_LOOKS - 1):
+        if not look.new_files.is_complete:  # there is too much to look at it twice
+            break
         again = _take(root, paths)
         if again == look:
             return look, True
@@ -183,14 +186,14 @@ def _tracked(entry: bytes) -> tuple[bool, bytes]:
 
 
 def _submodule(root: Path, path: bytes, prefix: str) -> tuple[tuple[str, str | None], _Look]:
-    name = path.decode("utf-8", "surrogateescape")
+    name = os.fsdecode(path)
     place = root / name
     look = _take(place, ["--", "."], f"{prefix}{name}/") if (place / ".git").exists() else _Look()
     return (f"{prefix}{name}", look.commit), look
 
 
 def _diff(root: Path, paths: Sequence[str], prefix: str, without: Sequence[bytes]) -> bytes | None:
-    excluded = [f":(exclude,top,literal){path.decode('utf-8', 'surrogateescape')}" for path in without]
+    excluded = [f":(exclude,top,literal){os.fsdecode(path)}" for path in without]
     prefixes = (f"--src-prefix=a/{prefix}", f"--dst-prefix=b/{prefix}")
     answer = ask(root, *_DIFF, *prefixes, "HEAD", *paths, *excluded, most=_MOST_DIFF)
     return answer.data if answer.is_good and answer.is_whole else None

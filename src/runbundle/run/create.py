@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock, timestamp
@@ -248,11 +248,12 @@ def open_session(
 def _settle(session: Session, plan: Plan, kept: Iterable[str]) -> None:
     """The run's name is yet to be synced, those of the folders down from the store, and what is kept of the code."""
     session.folders.update(plan.layout.precreate)
-    folders = {above for path in kept for above in PurePosixPath(path).parents}
-    session.unsynced.remember_all(
-        [f"{session.run_dir}/{path}" for path in kept],
-        [str(session.run_dir), *(f"{session.run_dir}/{above}" for above in folders if above.name)],
-    )
+    place = str(session.run_dir)
+    folders = {place}
+    for path in kept:
+        while path := path.rpartition("/")[0]:
+            folders.add(f"{place}/{path}")
+    session.unsynced.remember_all([f"{place}/{path}" for path in kept], folders)
     session.unsynced.remember_way(plan.folder_of_runs, str(plan.store.parent))
     if session.is_power:
         session.sync()

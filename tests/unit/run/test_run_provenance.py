@@ -249,7 +249,8 @@ def test_a_list_of_new_files_that_is_too_long_says_so(
 ) -> None:
     monkeypatch.setattr(newfiles, "_MOST_NAMES", 10)
     write(tree, {f"long-name-{number}.py": b"n" for number in range(6)})
-    assert listing(project(tmp_path / "store").start())["is_complete"] is False
+    run = project(tmp_path / "store").start()
+    assert (listing(run)["is_complete"], told(run)["is_consistent"]) == (False, False)
 
 
 @needs_git
