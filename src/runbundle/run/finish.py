@@ -52,7 +52,9 @@ def finish(
             session.remove_orphans()
             sealable(session.run_dir)  # a run that cannot be sealed is not ended: it can be put right
             staying = _wait_for_others(session, patience_s)
-            fault = fault_at_end(session, error) or (_fault(session) if status == COMPLETED else None)
+            lost = fault_at_end(session, error)
+            fault = _fault(session) if status == COMPLETED else None
+            fault = lost or fault
             status = _end(session, metrics, FAILED if fault else status, fault or error, staying)
             root_digest = None if staying else seal(session)
             session.close()
