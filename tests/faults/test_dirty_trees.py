@@ -21,18 +21,19 @@ PAGE = 4096
 KILLED = """
 import os, signal
 import runbundle as rb
-from runbundle.run import evidence
+from runbundle.io.unseen import UnseenFolder
 
-create, left = evidence.create_unseen, {left}
+put, left = UnseenFolder.put, {left}
 
-def killed(place, data):
+def killed(folder, name, data, **how):
     global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    return create(place, data)
+    if name.startswith("provenance/"):
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+    return put(folder, name, data, **how)
 
-evidence.create_unseen = killed
+UnseenFolder.put = killed
 rb.Project("demo", store={store!r}).start(run_id="r")
 """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -157,7 +158,7 @@ def put_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
 def write_own(session: Session, spec: ArtifactSpec, filename: str, offer: Offer) -> ArtifactRecord:
     """Write what the library itself makes of the records; it is of the spec's stage, whatever is open or has passed."""
     with session.blamed(spec.artifact_id):
-        return _write(session, spec, spec.artifact_id, filename, replace(offer, is_own=True))
+        return _write(session, spec, spec.artifact_id, filename, dataclasses.replace(offer, is_own=True))
 
 
 def _declared_path(session: Session, spec: ArtifactSpec, variant: str | None) -> str:
@@ -195,7 +196,9 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     meta, description = _told(spec, encoded, offer)
     roster = membership(session, spec, filename, offer.variant, meta)
     place = refuse_links(str(session.run_dir), filename, what="file")
-    with _reserved(session, (artifact_id, offer.variant), filename, offer) as earlier:
+    with _reserved(
+        session, (artifact_id, offer.variant), filename, replace=offer.replace, is_own=offer.is_own
+    ) as earlier:
         session.folder(filename.rpartition("/")[0])
         replaces = earlier.pointer if earlier else None
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
@@ -278,7 +281,7 @@ def _put(
 
 @contextmanager
 def _reserved(
-    session: Session, key: tuple[str, str | None], filename: str, offer: Offer
+    session: Session, key: tuple[str, str | None], filename: str, *, replace: bool, is_own: bool
 ) -> Iterator[ArtifactRecord | None]:
     """Hold a pair while it is written; gives the record that a replacement replaces.
 
@@ -290,10 +293,10 @@ def _reserved(
     held: set[tuple[str, str | None] | str] = {key, fold(filename)}
     with session.lock:
         earlier = session.state.in_force.get(key)
-        if earlier is not None and not offer.replace:  # its stage may have been set aside since
+        if earlier is not None and not replace:  # its stage may have been set aside since
             session.refresh()
             earlier = session.state.in_force.get(key)
-        if session.reserved & held or (earlier is not None and not offer.replace):
+        if session.reserved & held or (earlier is not None and not replace):
             raise ArtifactExists(
                 f"{label(*key)} was written before, or is being written",
                 hint="It was kept. Give another variant, or replace=True",
@@ -302,7 +305,7 @@ def _reserved(
         if earlier is None:
             _refuse_twin(session, filename)
         else:
-            _check_replaceable(session, earlier, filename, offer)
+            _check_replaceable(session, earlier, filename, is_own=is_own)
         session.reserved |= held
     try:
         yield earlier
@@ -311,7 +314,7 @@ def _reserved(
             session.reserved -= held
 
 
-def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, offer: Offer) -> None:
+def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, *, is_own: bool) -> None:
     if earlier.filename != filename:
         raise ContractError(
             f"{earlier.label} was written as {earlier.filename}, and would be replaced by {filename}",
@@ -324,7 +327,7 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str,
             f"{earlier.label} was written by another process, and it alone may replace it",
             hint="Write it under another name",
         )
-    if earlier.stage is not None and session.state.is_passed(earlier.stage) and not offer.is_own:
+    if earlier.stage is not None and session.state.is_passed(earlier.stage) and not is_own:
         raise StageError(
             f"{earlier.label} was written by the stage {earlier.stage}, which has committed",
             hint="What committed stays: write it under another name",

@@ -50,7 +50,8 @@ def finish(
         with session.closing(), run_lock(session.run_dir, fcntl.LOCK_EX, patience_s=_JOINING_S):
             session.remove_orphans()
             found, staying = _wait_for_others(session, patience_s)
-            fault = fault_at_end(session, error) or (_fault(session) if status == COMPLETED else None)
+            lost = fault_at_end(session, error)
+            fault = lost or (_fault(session) if status == COMPLETED else None)
             _remember_others(session, found, staying)
             status = _end(session, metrics, FAILED if fault else status, fault or error)
             root_digest = None if staying else seal(session, found)

@@ -111,7 +111,7 @@ class Session:
         text_log: what ``RunIO.logger`` writes through, if it is open.
         background: what ``RunIO.background`` writes, once it was asked for.
         rejoin: how a forked child becomes a writer of its own.
-        lock: guards all of these; held over the bytes of an input and of the manifest, not over those of an artifact.
+        lock: guards all of these; held over the bytes of an input, the manifest and a roster, not over those of others.
     """
 
     run_dir: Path

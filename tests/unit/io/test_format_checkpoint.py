@@ -119,6 +119,33 @@ def test_a_snapshot_is_not_reached_by_later_changes() -> None:
     assert (copied["model"]["weight"].tolist(), copied["steps"]) == (before, [1])
 
 
+def test_a_copy_is_right_for_every_kind_of_tensor_with_and_without_memory_to_use_again() -> None:
+    torch = the_torch()
+    grid = torch.arange(12, dtype=torch.float32).reshape(3, 4)
+    wave = torch.complex(grid, grid + 1)
+    kinds = [
+        grid,
+        grid.T,
+        grid[::2, 1::2],
+        grid[0, 0],
+        grid[:0],
+        torch.tensor(3),
+        grid.to(torch.bfloat16),
+        wave.conj(),
+        wave.conj().imag,
+        torch.ones(2, 3, 4, 5).to(memory_format=torch.channels_last),
+        torch.tensor([True, False]),
+    ]
+    copier, spare = get_format("checkpoint"), None
+    for number in range(3):
+        state = {"tensors": kinds, "number": number}
+        spare = copier.snapshot(state, spare)
+        for one, other in zip(spare["tensors"], kinds, strict=True):
+            assert (one.dtype, one.shape, torch.equal(one, other)) == (other.dtype, other.shape, True)
+            assert not one.numel() or one.data_ptr() != other.data_ptr()
+        kinds = [kind.clone() for kind in kinds]
+
+
 def test_sparse_tensors_come_back_and_tensors_without_bytes_are_refused() -> None:
     torch = the_torch()
     sparse = torch.eye(3).to_sparse()
