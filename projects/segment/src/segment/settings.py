@@ -75,6 +75,9 @@ def settings_of(config: Any) -> Settings:
 
     try:
         held = OmegaConf.merge(OmegaConf.structured(Settings), config)
+        missing = sorted(OmegaConf.missing_keys(held))
+        if missing:
+            raise rb.errors.InvalidConfig(f"The configuration lacks {', '.join(missing)}", hint="Give each a value")
         OmegaConf.resolve(held)
         found = cast("Settings", OmegaConf.to_object(held))
     except OmegaConfBaseException as error:

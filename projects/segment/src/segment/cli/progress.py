@@ -13,7 +13,7 @@ _WIDTH = 30
 def shown() -> Iterator[Callable[[str, int, int], None]]:
     """Gives what shows how far something is: what, how much of it is done, of how much. Nothing but on a terminal."""
     if not sys.stderr.isatty():
-        yield lambda what, done, of: None
+        yield lambda *_: None
         return
 
     def show(what: str, done: int, of: int) -> None:

@@ -42,7 +42,7 @@ def run_jobs(arguments: list[str], progress: Progress) -> list[Path]:
 
 @contextmanager
 def _as_program(arguments: list[str]) -> Iterator[None]:
-    """While the jobs run, the arguments that Hydra reads, and its word to let errors through; it has no other way in."""
+    """While the jobs run, the arguments that Hydra reads, and its word to let errors through: it takes neither else."""
     before, full = sys.argv, os.environ.get(_FULL_ERROR)
     sys.argv, os.environ[_FULL_ERROR] = ["segment train", *arguments], "1"
     try:

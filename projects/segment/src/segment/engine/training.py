@@ -30,7 +30,7 @@ class Split:
     held_out: Frames
 
 
-def train(run: rb.RunIO, settings: Settings, progress: Progress = lambda what, done, of: None) -> None:
+def train(run: rb.RunIO, settings: Settings, progress: Progress = lambda *_: None) -> None:
     """Do all stages of a training, which leaves what the project's contract asks for.
 
     Args:

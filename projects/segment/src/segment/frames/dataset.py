@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,9 +81,9 @@ def load(place: Path) -> Frames:
         DecodeError: it is no file of frames.
     """
     try:
-        with np.load(place, allow_pickle=False) as held:
+        with place.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
             arrays = {name: held[name] for name in _NDIM}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise rb.errors.DecodeError(
             f"{place} is no file of frames: {error}", hint="Make one: segment render", path=place
         ) from error

@@ -37,13 +37,12 @@ def gridpet_command() -> str:
     return found
 
 
-def render(
-    count: int, seed: int, size_px: tuple[int, int], progress: Callable[[int], None] = lambda done: None
-) -> Frames:
+def render(count: int, seed: int, size_px: tuple[int, int], progress: Callable[[int], None] = lambda _: None) -> Frames:
     """Render frames, several at a time; the same arguments give the same frames.
 
     Args:
-        count: how many. seed: of the first; each has the next.
+        count: how many.
+        seed: of the first; each has the next.
         size_px: width and height of a frame.
         progress: told after each frame how many more are done.
 

@@ -25,7 +25,8 @@ def mask_of(objects: Iterable[Mapping[str, Any]], photo_px: tuple[int, int], siz
 
     Args:
         objects: each with ``outline_px`` and ``holes_px`` in the photo, pixel centres at integers.
-        photo_px: width and height of the photo. size_px: those of the mask.
+        photo_px: width and height of the photo.
+        size_px: those of the mask.
     """
     full = np.zeros((photo_px[1], photo_px[0]), np.uint8)
     for shape in objects:
