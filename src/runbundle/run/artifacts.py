@@ -110,7 +110,7 @@ def _extra_spec(ext: str, format_name: str) -> ArtifactSpec:
 class Offer:
     """What a caller asks to be written; the arguments of ``RunIO.write``.
 
-    ``is_own``: the library itself asks.
+    ``by_library``: the library itself asks.
     """
 
     value: Any
@@ -119,7 +119,7 @@ class Offer:
     description: str | None = None
     replace: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-    is_own: bool = False
+    by_library: bool = False
 
 
 def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
@@ -158,7 +158,7 @@ def put_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
 def write_own(session: Session, spec: ArtifactSpec, filename: str, offer: Offer) -> ArtifactRecord:
     """Write what the library itself makes of the records; it is of the spec's stage, whatever is open or has passed."""
     with session.blamed(spec.artifact_id):
-        return _write(session, spec, spec.artifact_id, filename, dataclasses.replace(offer, is_own=True))
+        return _write(session, spec, spec.artifact_id, filename, dataclasses.replace(offer, by_library=True))
 
 
 def _declared_path(session: Session, spec: ArtifactSpec, variant: str | None) -> str:
@@ -197,7 +197,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     roster = membership(session, spec, filename, offer.variant, meta)
     place = refuse_links(str(session.run_dir), filename, what="file")
     with _reserved(
-        session, (artifact_id, offer.variant), filename, replace=offer.replace, is_own=offer.is_own
+        session, (artifact_id, offer.variant), filename, replace=offer.replace, by_library=offer.by_library
     ) as earlier:
         session.folder(filename.rpartition("/")[0])
         replaces = earlier.pointer if earlier else None
@@ -210,7 +210,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
             "ts_utc": session.now(),
             "artifact_id": artifact_id,
             "variant": offer.variant,
-            "stage": spec.stage or (None if offer.is_own else session.stage),
+            "stage": spec.stage or (None if offer.by_library else session.stage),
             "attempt": session.attempt,
             "kind": spec.kind,
             "format": fmt.name,
@@ -281,7 +281,7 @@ def _put(
 
 @contextmanager
 def _reserved(
-    session: Session, key: tuple[str, str | None], filename: str, *, replace: bool, is_own: bool
+    session: Session, key: tuple[str, str | None], filename: str, *, replace: bool, by_library: bool
 ) -> Iterator[ArtifactRecord | None]:
     """Hold a pair while it is written; gives the record that a replacement replaces.
 
@@ -305,7 +305,7 @@ def _reserved(
         if earlier is None:
             _refuse_twin(session, filename)
         else:
-            _check_replaceable(session, earlier, filename, is_own=is_own)
+            _check_replaceable(session, earlier, filename, by_library=by_library)
         session.reserved |= held
     try:
         yield earlier
@@ -314,7 +314,7 @@ def _reserved(
             session.reserved -= held
 
 
-def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, *, is_own: bool) -> None:
+def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, *, by_library: bool) -> None:
     if earlier.filename != filename:
         raise ContractError(
             f"{earlier.label} was written as {earlier.filename}, and would be replaced by {filename}",
@@ -327,7 +327,7 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str,
             f"{earlier.label} was written by another process, and it alone may replace it",
             hint="Write it under another name",
         )
-    if earlier.stage is not None and session.state.is_passed(earlier.stage) and not is_own:
+    if earlier.stage is not None and session.state.is_passed(earlier.stage) and not by_library:
         raise StageError(
             f"{earlier.label} was written by the stage {earlier.stage}, which has committed",
             hint="What committed stays: write it under another name",
