@@ -1,9 +1,13 @@
-"""Frames made of discs, quickly."""
+"""Frames made of discs, quickly; and the command that is tested."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 
 from segment.frames.dataset import Frames
 
+SEGMENT = str(Path(sys.executable).with_name("segment"))
 CAMERA = np.array([[100.0, 0.0, 15.5], [0.0, 100.0, 11.5], [0.0, 0.0, 1.0]])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import runbundle as rb
-from sample_frames import CAMERA, discs
+from sample_frames import CAMERA, SEGMENT, discs
 from segment.frames import render as rendering
 from segment.frames.dataset import joined, load, save
 from segment.frames.real import load_real
@@ -137,10 +137,10 @@ def test_the_photos_beside_the_repository_have_masks() -> None:
 
 def test_the_command_renders_into_a_file(tmp_path: Path) -> None:
     out = tmp_path / "frames.npz"
-    command = ["segment", "render", str(out), "--count", "1", "--size", "64x48"]
+    command = [SEGMENT, "render", str(out), "--count", "1", "--size", "64x48"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, str(out), "")
     assert load(out).images.shape == (1, 48, 64, 3)
     for wrong in (["x.txt"], [str(out), "--size", "64"], [str(out), "--count", "0"], [str(out), "--more"]):
-        done = subprocess.run(["segment", "render", *wrong], capture_output=True, text=True, check=False)
+        done = subprocess.run([SEGMENT, "render", *wrong], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "")

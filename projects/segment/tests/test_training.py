@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import runbundle as rb
-from sample_frames import discs
+from sample_frames import SEGMENT, discs
 from segment.frames.dataset import load, save
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -23,7 +23,7 @@ def train(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     place = folder / "frames.npz"
     if not place.exists():
         save(discs(16), place)
-    command = ["segment", "train", f"frames.file={place}", *SMALL, *MORE, *more]
+    command = [SEGMENT, "train", f"frames.file={place}", *SMALL, *MORE, *more]
     environment = {**os.environ, "RUNBUNDLE_STORE": str(folder / "store")}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
@@ -130,7 +130,7 @@ def test_wrong_settings_are_said_in_two_lines(tmp_path: Path, override: str, cod
 
 def test_a_training_that_is_told_to_end_leaves_a_whole_run(tmp_path: Path) -> None:
     save(discs(16), tmp_path / "frames.npz")
-    command = ["segment", "train", f"frames.file={tmp_path / 'frames.npz'}", *SMALL, *MORE, "train.epochs=100000"]
+    command = [SEGMENT, "train", f"frames.file={tmp_path / 'frames.npz'}", *SMALL, *MORE, "train.epochs=100000"]
     environment = {**os.environ, "RUNBUNDLE_STORE": str(tmp_path)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as child:
         runs = tmp_path / "runs" / "segment"

@@ -92,13 +92,13 @@ def settings_of(config: Any) -> Settings:
 
 
 def _rules(found: Settings) -> list[tuple[bool, str]]:
-    step = 2**found.net.depth
+    step = 2 ** (found.net.depth + 1)
     held_out = round(found.frames.held_out * found.frames.count)
     return [
         (found.net.width >= 1 and found.net.depth >= 1, "a network without width or depth"),
         (
             min(found.size_px) >= step and all(side % step == 0 for side in found.size_px),
-            f"frames of {found.frames.width} x {found.frames.height}, which do not halve {found.net.depth} times",
+            f"frames of {found.frames.width} x {found.frames.height}, which do not halve {found.net.depth + 1} times",
         ),
         (0 < held_out < found.frames.count, "no frames to train on, or none held out"),
         (min(found.train.epochs, found.train.batch) >= 1, "no epochs, or empty batches"),

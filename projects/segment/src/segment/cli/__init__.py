@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     train.set_defaults(run=_train)
     render = commands.add_parser("render", help="render frames into a file", allow_abbrev=False)
     render.add_argument("out", metavar="OUT.npz", type=Path, help="where to write them")
-    render.add_argument("--count", metavar="N", type=int, default=100, help="how many (100)")
+    render.add_argument("--count", metavar="N", type=int, default=160, help="how many (160)")
     render.add_argument("--seed", metavar="N", type=int, default=1000, help="of the first; each has the next (1000)")
     render.add_argument("--size", metavar="WxH", type=_size, default=(192, 144), help="of a frame, in pixels (192x144)")
     render.set_defaults(run=_render)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 import runbundle as rb
@@ -36,7 +37,11 @@ def run_jobs(arguments: list[str], progress: Progress) -> list[Path]:
         train(run, settings_of(config), progress)
 
     with _as_program(arguments):
-        job()
+        try:
+            job()
+        except HydraException as error:
+            said = " ".join(str(error).split())
+            raise rb.errors.InvalidConfig(f"Hydra refuses: {said}", hint="segment train --help") from error
     return places
 
 

@@ -16,6 +16,8 @@ from segment.frames.dataset import Frames
 from segment.learning.net import UNet
 from segment.settings import Settings
 
+_LIGHT = (0.8, 1.2)  # how much brighter or darker each colour of a frame is made
+
 
 @dataclass(slots=True)
 class Learner:
@@ -57,7 +59,8 @@ class Learner:
         for first in range(0, len(order), batch):
             images, masks = as_tensors(frames.some(order[first : first + batch]))
             turned = [axis for axis in (2, 3) if self.order.random() < 0.5]
-            yield self._step(torch.flip(images, turned), torch.flip(masks, turned))
+            light = torch.from_numpy(self.order.uniform(*_LIGHT, (len(images), 3, 1, 1)).astype(np.float32))
+            yield self._step(torch.flip(images, turned) * light, torch.flip(masks, turned))
 
     def _step(self, images: Tensor, masks: Tensor) -> dict[str, float]:
         rate = float(self.schedule.get_last_lr()[0])
