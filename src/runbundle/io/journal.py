@@ -367,6 +367,17 @@ class Journal:
             refused("Appending to the log", self.path, error)
         raise error
 
+    def heal(self) -> None:
+        """Cut what a failed append left, if it could not be cut then.
+
+        Raises:
+            UnavailableError: the disk still refuses.
+        """
+        with self.lock:
+            if self._is_torn and self.fd >= 0:
+                with os_errors("Cutting an unfinished line", self.path):
+                    self._cut()
+
     def _cut(self) -> None:
         os.ftruncate(self.fd, self.end[2])
         self._is_torn = False

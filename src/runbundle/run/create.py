@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock, timestamp
-from runbundle.base.errors import RunExists
+from runbundle.base.errors import RunbundleError, RunExists
 from runbundle.base.ids import random_text, uuid7
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
@@ -77,7 +77,11 @@ def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
     name = wanted
     for _ in range(_CLASHES):
         if not os.path.lexists(f"{plan.folder_of_runs}/{name}"):  # only saves the building: the renaming decides
-            session = _build(plan, settings, name, moment, code)
+            try:
+                session = _build(plan, settings, name, moment, code)
+            except RunbundleError as error:
+                error.run = error.run or name
+                raise
             if session is not None:
                 return session
         if run_id is not None:

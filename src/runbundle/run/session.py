@@ -268,7 +268,14 @@ class Session:
             self.remove_orphans()
 
     def remove_orphans(self) -> None:
-        """Remove files that a failed write left; those that the disk still holds on to are tried again later."""
+        """Remove files that a failed write left; those that the disk still holds on to are tried again later.
+
+        A file stays as long as a line that names it may still stand in the log.
+        """
+        try:
+            self.log.heal()
+        except UnavailableError:
+            return
         for place in list(self.orphans):
             with suppress(OSError):
                 with suppress(FileNotFoundError):

@@ -274,6 +274,37 @@ def test_a_log_that_refuses_frees_the_name_again(run: rb.RunIO, monkeypatch: pyt
     assert codes(rb.open_run(run.path).verify()) == []
 
 
+def test_a_file_stays_as_long_as_its_record_cannot_be_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sync of the record fails under power, and so does cutting it off: at every instant the two agree."""
+    run = rb.Project("demo", store=tmp_path, durability="power").start(run_id="r")
+    run.save("a.json", 1)
+    log = (run.path / LOG).stat().st_ino
+
+    def refuse(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(fd: int, *rest: Any) -> Any:
+            if os.fstat(fd).st_ino == log:
+                raise OSError(5, "Input/output error")
+            return real(fd, *rest)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "ftruncate"):
+            patch.setattr(os, name, refuse(getattr(os, name)))
+        with pytest.raises(errors.UnavailableError):
+            run.save("b.json", 2)
+        assert codes(rb.open_run(run.path).verify()) == []
+        assert rb.open_run(run.path).read("b.json") == 2
+    run.save("c.json", 3)
+    run.finish()
+    done = rb.open_run(run.path)
+    assert sorted(record.artifact_id for record in done.artifacts()) == ["a.json", "c.json"]
+    assert not (run.path / "artifacts" / "b.json").exists()
+    assert codes(done.verify()) == []
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_an_interrupted_write_leaves_a_run_that_can_go_on(
     run: rb.RunIO, monkeypatch: pytest.MonkeyPatch, number: int

@@ -177,8 +177,9 @@ def test_what_fails_on_the_way_leaves_nothing(
         raise error
 
     monkeypatch.setattr(UnseenFolder, "name", fail)
-    with pytest.raises((errors.UnavailableError, KeyboardInterrupt)):
-        project(tmp_path).start()
+    with pytest.raises((errors.UnavailableError, KeyboardInterrupt)) as caught:
+        project(tmp_path).start(run_id="r")
+    assert isinstance(caught.value, KeyboardInterrupt) or caught.value.run == "r"
     assert list((tmp_path / "runs" / "demo").iterdir()) == []
 
 
