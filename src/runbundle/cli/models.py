@@ -14,6 +14,7 @@ from runbundle.cli.exits import GOOD
 from runbundle.contract.model import ModelSpec
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
+from runbundle.run.given import given_path
 from runbundle.run.model import Model
 from runbundle.run.reference import look_up
 from runbundle.store import models
@@ -148,14 +149,17 @@ def _add(options: argparse.Namespace) -> int:
 def _input_spec(options: argparse.Namespace) -> dict[str, Any] | None:
     if options.input is None:
         return None
-    path = Path(options.input)
+    path = given_path(options.input, what="--input")
+    with os_errors("Reading", path):
+        if not path.is_file():
+            raise InputNotFound(f"There is no file {path}", hint="Check --input", path=path)
+        data = read_regular(path)
     try:
-        with os_errors("Reading", path):
-            told = jsontext.parse(read_regular(path), what=str(path))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputNotFound(f"There is no file {path}", hint="Check --input", path=path) from error
+        told = jsontext.parse(data, what=path.name)
+    except DecodeError as error:
+        raise InvalidValue(error.what, hint="--input is a file of one JSON object", path=path) from error
     if not isinstance(told, dict):
-        raise DecodeError(f"{path} holds no JSON object", hint="Check --input", path=path)
+        raise InvalidValue(f"{path.name} holds no JSON object", hint="--input is a file of one JSON object", path=path)
     return told
 
 

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbundle.base.errors import ArtifactNotFound, DigestMismatch, InvalidValue, ModelNotFound, RunNotFound
+from runbundle.base.errors import (
+    ArtifactNotFound,
+    DigestMismatch,
+    InvalidName,
+    InvalidValue,
+    ModelNotFound,
+    RunNotFound,
+)
 from runbundle.base.ids import check_component, check_identifier
 from runbundle.contract.model import PRETRAINED, check_model_name, check_skill
 from runbundle.contract.record import ArtifactRecord
@@ -85,7 +92,11 @@ def look_up(reference: str, store: Path) -> Resolved:
 
 def _local(reference: str, rest: str, store: Path) -> Resolved:
     path = f"{MODELS}/{rest.rstrip('/')}"
-    place = place_of(store, path, what="the reference")
+    try:
+        place = place_of(store, path, what="the reference")
+    except InvalidName as error:
+        error.hint = f"A reference stays below models/ and goes through no link. Write {_FORMS}"
+        raise
     is_file = place.is_file()
     model = read_model(store, path.rpartition("/")[0] if is_file else path)
     if is_file and place != model.file:
