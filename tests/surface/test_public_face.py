@@ -78,8 +78,13 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(0, "completed () no bread today"), (1, "completed 2"), (3, "4 (4, 4) ()")],
-    ids=["contract", "resume", "predictions"],
+    [
+        (0, "completed () no bread today"),
+        (1, "completed 2"),
+        (3, "4 (4, 4) ()"),
+        (5, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
+    ],
+    ids=["contract", "resume", "predictions", "models"],
 )
 def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -> None:
     guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
