@@ -42,6 +42,7 @@ FIELDS = {  # section 3: what a line of each type (and event) holds besides I10;
     "commit": "stage try attempt outcome reasons points",
     "flush": "attempt points",
     "quarantine": "attempt moved reason",
+    "model": "attempt reference path sha256 bytes source",
     "note": "text data",
     "point": "attempt step ts_ms values",
     "summary": "attempt values",
@@ -243,6 +244,14 @@ def _check_line(record: Json, seq: int, link: str | None) -> None:
         raise ValueError("a field is wanting")
     moved = record["moved"] if (kind, record.get("event")) in (("stage", "set_aside"), ("quarantine", None)) else []
     paths = [record["filename"]] if kind in ("input", "intent", "artifact") else []
+    if kind == "model" and not (
+        is_path(record["path"])
+        and isinstance(record["reference"], str)
+        and isinstance(record["sha256"], str)
+        and type(record["bytes"]) is int
+        and isinstance(record["source"], dict | None)
+    ):
+        raise ValueError("not a model that was used")
     places = paths + [move[end] for move in moved for end in ("from", "to")]
     if not all(is_path(path) for path in places if not (path is None and kind == "quarantine")):
         raise ValueError("not a path (I2)")
@@ -430,8 +439,14 @@ def project(journal: Journal, config_resolved: Any) -> Json:
         told |= {"started_at_utc": start["ts_utc"], "ended_at_utc": end["ts_utc"]}
         attempts.append(told | {key: end[key] for key in ("status", "error")})
     renamed = {"original_path": "input_original_path", "filename": "filename", "sha256": "sha256", "bytes": "bytes"}
+    models: list[Json] = []  # each once, in the order of its text (section 4)
+    for record in journal.of("model"):
+        model = {key: record[key] for key in ("reference", "path", "sha256", "bytes", "source")}
+        models += [model] if model not in models else []
+    models.sort(key=lambda model: json.dumps(model, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode())
     return {
         **{key: last[key] for key in OPTIONAL_FIELDS if key in last},
+        **({"models": models} if models else {}),
         **run["facts"],
         **{key: value for key, value in run.items() if key != "facts"},
         **{key: last[key] for key in ("git_hash", "git_dirty", "python", "platform", "package_versions")},
@@ -585,6 +600,8 @@ def manifest_difference(folder: Folder, journal: Journal, findings: set[Finding]
     told = project(journal, folder.parse("config_resolved.yaml", parse_yaml))
     if folder.seal is None and manifest.get("status") == "running":  # I20: the log runs ahead of it
         told = {key: told[key] for key in ("run_id", "run_uuid", "project_name", "created_at_utc")}
+    elif folder.seal is None:  # I20: who joined may say more behind the end
+        told.pop("models", None)
     # as JSON, 1 and 1.0 and true are three
     is_same = all(
         json.dumps(manifest.get(key), sort_keys=True) == json.dumps(told[key], sort_keys=True) for key in told

@@ -142,6 +142,15 @@ def files(run_dir: Path) -> set[str]:
     return {place.relative_to(run_dir).as_posix() for place in run_dir.rglob("*") if not place.is_dir()}
 
 
+def trained_run(store: Path, iou: float = 0.9, weights: bytes = b"weights") -> Path:
+    """A run that trained something: ``best.bin``, a configuration and a metric, completed and sealed."""
+    with rb.Project("segment", store=store, clock=FixedClock()).start({"lr": 0.1}) as run:
+        run.save("best.bin", weights)
+        run.log({"loss": 0.25}, step=0)
+        run.summary["val_iou"] = iou
+    return run.path
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path) -> Iterator[None]:
     """Runs of the tests start in a folder of their own, outside of any repository."""
@@ -149,5 +158,6 @@ def own_folder(tmp_path: Path) -> Iterator[None]:
         patch.chdir(tmp_path)
         for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_PROJECT", "RUNBUNDLE_RUN_DIR", "RUNBUNDLE_DISABLED"):
             patch.delenv(name, raising=False)
+        patch.setenv("XDG_CACHE_HOME", f"{tmp_path}.cache")
         yield
     forget_runs()  # what a test leaves open stays so, also when this process ends

@@ -64,6 +64,7 @@ __all__ = [
     "batch",
     "errors",
     "join",
+    "models",
     "open_run",
     "predictions",
     "report_error",
@@ -100,11 +101,12 @@ _HOMES = {
     "run_command": "cli.exits",
     "start": "run.project",
 }
+_MODULES = {"errors": "base.errors", "models": "store.models"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return importlib.import_module("runbundle.base.errors")
+    if name in _MODULES:
+        return importlib.import_module(f"runbundle.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'runbundle' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"runbundle.{_HOMES[name]}"), name)

@@ -78,8 +78,13 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(0, "completed () no bread today"), (1, "completed 2"), (3, "4 (4, 4) ()")],
-    ids=["contract", "resume", "predictions"],
+    [
+        (0, "completed () no bread today"),
+        (1, "completed 2"),
+        (3, "4 (4, 4) ()"),
+        (5, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
+    ],
+    ids=["contract", "resume", "predictions", "models"],
 )
 def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -> None:
     guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
@@ -120,10 +125,10 @@ def test_nothing_tracked_names_a_registry_or_a_machine() -> None:
         assert b"/ro" + b"ot/" not in text, name
 
 
-def test_only_the_module_that_makes_runs_renames_folders_into_place() -> None:
-    makers = [
+def test_only_the_modules_that_make_runs_and_models_rename_folders_into_place() -> None:
+    makers = sorted(
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "src/runbundle").rglob("*.py")
         if "UnseenFolder(" in path.read_text()
-    ]
-    assert makers == ["src/runbundle/run/create.py"]
+    )
+    assert makers == ["src/runbundle/run/create.py", "src/runbundle/store/registry.py"]

@@ -6,17 +6,20 @@
     ├── NotFoundError            LookupError        nothing is there
     │   ├── RunNotFound          FileNotFoundError
     │   ├── ArtifactNotFound     FileNotFoundError
-    │   └── InputNotFound        FileNotFoundError
+    │   ├── InputNotFound        FileNotFoundError
+    │   └── ModelNotFound        FileNotFoundError
     ├── AlreadyExistsError       ValueError         something is there already
     │   ├── RunExists            FileExistsError
     │   ├── ArtifactExists       FileExistsError
-    │   └── InputExists          FileExistsError
+    │   ├── InputExists          FileExistsError
+    │   └── ModelExists          FileExistsError
     ├── ConflictError            RuntimeError       the run is in a state that forbids it
     │   ├── RunSealed
     │   ├── RunBusy
     │   ├── RunClosed
     │   ├── StageError
     │   ├── ResumeRefused
+    │   ├── PromotionRefused
     │   └── OwnershipError       PermissionError
     ├── InvalidInputError        ValueError         what was given cannot be taken
     │   ├── InvalidName
@@ -134,6 +137,12 @@ class InputNotFound(NotFoundError, FileNotFoundError):
     code = "input_not_found"
 
 
+class ModelNotFound(NotFoundError, FileNotFoundError):
+    """No model, or no alias, is what a reference names."""
+
+    code = "model_not_found"
+
+
 class AlreadyExistsError(RunbundleError, ValueError):
     """Something is there already, and is kept."""
 
@@ -156,6 +165,12 @@ class InputExists(AlreadyExistsError, FileExistsError):
     """An input of that name was ingested before, and the collision policy refuses."""
 
     code = "input_exists"
+
+
+class ModelExists(AlreadyExistsError, FileExistsError):
+    """Another model has that name and variant."""
+
+    code = "model_exists"
 
 
 class ConflictError(RunbundleError, RuntimeError):
@@ -192,6 +207,12 @@ class ResumeRefused(ConflictError):
     """The code or configuration is not that of the run."""
 
     code = "resume_refused"
+
+
+class PromotionRefused(ConflictError):
+    """The run is not one from which a model may come, or the rule that was given does not hold for it."""
+
+    code = "promotion_refused"
 
 
 class OwnershipError(ConflictError, PermissionError):

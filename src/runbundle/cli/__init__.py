@@ -1,4 +1,4 @@
-"""The command line: ``runbundle ls | show | check | verify | repair``.
+"""The command line: ``runbundle ls | show | check | verify | repair | models``.
 
 Each command is a module with ``add`` (its arguments) and ``run`` (parse, call one function below, render). Data goes
 to stdout, everything else to stderr.
@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "is a run complete? Hold it against its contract",
     "verify": "is a run intact? Hash every byte against the seal",
     "repair": "bring what a crash left of a run to a state that verifies; nothing is deleted",
+    "models": "list, promote, take in, name and find models",
 }
 _DEBUG = "show the traceback of an error"
 _EPILOG = """\

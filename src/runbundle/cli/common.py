@@ -12,7 +12,7 @@ from runbundle.base.errors import RunbundleError
 from runbundle.base.findings import Report
 from runbundle.cli.exits import GOOD, NO, printable, report_error
 from runbundle.run.given import given_path
-from runbundle.run.project import default_store
+from runbundle.run.stores import default_store
 from runbundle.store.listing import find_run
 
 JSON_VERSION = 0

@@ -9,17 +9,25 @@ from typing import Any
 from runbundle.base.jsontext import spell_number
 from runbundle.cli.common import add_runs, print_json, print_table, run_folder
 from runbundle.cli.exits import GOOD, printable
+from runbundle.cli.lineage import show_lineage
 from runbundle.run.run import Run, open_run
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add_runs(parser, many=False)
+    parser.add_argument(
+        "--lineage",
+        action="store_true",
+        help="show where the run comes from: the models that it used, the runs that made them, their code and inputs",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show identity, stages, metrics and artifacts."""
+    """Show identity, stages, metrics and artifacts; or the chain that led to the run, exit code 1 if it is broken."""
     found = open_run(run_folder(options, options.runs[0]))
+    if options.lineage:
+        return show_lineage(options, found)
     if options.json:
         print_json(
             {
@@ -51,6 +59,7 @@ def _show(found: Run) -> None:
         "attempts": str(len(manifest["attempts"])),
         "error": _error(manifest["attempts"][-1]),
         "input": manifest["input_copied_path"] or "-",
+        "models": ", ".join(model["reference"] for model in found.state.models) or "-",
         "root digest": found.root_digest or "-",
         "folder": str(found.path),
     }

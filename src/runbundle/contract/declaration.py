@@ -15,10 +15,13 @@ from runbundle.base.errors import (
 )
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
+from runbundle.contract.model import ModelSpec
 from runbundle.contract.roster import RosterSpec
 from runbundle.contract.spec import ArtifactSpec, StageSpec
 
 SCHEMA_VERSION = 1
+# what a spec may have besides: readers that do not know it are not shown what is not there
+_PARTS: Mapping[str, type[Any]] = {"roster": RosterSpec, "model": ModelSpec}
 
 _T = TypeVar("_T")
 
@@ -40,9 +43,7 @@ def to_mapping(contract: Contract) -> dict[str, Any]:
 
 def _spec_mapping(spec: ArtifactSpec) -> dict[str, Any]:
     mapping = {**dataclasses.asdict(spec), "required": spec.required.value}
-    if spec.roster is None:
-        del mapping["roster"]  # readers that do not know it are not shown what is not there
-    return mapping
+    return {name: value for name, value in mapping.items() if name not in _PARTS or value is not None}
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Contract:
@@ -110,9 +111,10 @@ def _unknown_fields(mapping: Mapping[str, Any]) -> Iterator[str]:
         items = mapping.get(name)
         places += [(f"{name}[{n}]", item, kind) for n, item in enumerate(items if isinstance(items, list) else [])]
     places += [
-        (f"{place}.roster", item["roster"], RosterSpec)
+        (f"{place}.{part}", item[part], kind)
         for place, item, _ in places
-        if isinstance(item, Mapping) and "roster" in item and place.startswith("artifacts")
+        for part, kind in _PARTS.items()
+        if isinstance(item, Mapping) and part in item and place.startswith("artifacts")
     ]
     for place, item, kind in places:
         known = {field.name for field in dataclasses.fields(kind)}
@@ -136,8 +138,9 @@ def _build(kind: type[_T], item: Any, place: str, faults: list[str]) -> _T | Non
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # dataclasses, all of them
     fields = {key: value for key, value in item.items() if key in known}
     before = len(faults)
-    if isinstance(fields.get("roster"), Mapping):
-        fields["roster"] = _build(RosterSpec, fields["roster"], f"{place}.roster", faults)
+    for part, part_kind in _PARTS.items():
+        if isinstance(fields.get(part), Mapping):
+            fields[part] = _build(part_kind, fields[part], f"{place}.{part}", faults)
     _check_types(kind, fields, place, faults)
     return _construct(kind, fields, place, faults) if len(faults) == before else None
 
@@ -160,7 +163,7 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
         fits = (
             (value is None and "None" in annotation)
             or (annotation.startswith(("str", "Required")) and isinstance(value, str))
-            or (annotation.startswith("RosterSpec") and isinstance(value, RosterSpec))
+            or (name in _PARTS and isinstance(value, _PARTS[name]))
             or (annotation.startswith("bool") and isinstance(value, bool))
             or (annotation.startswith("Mapping") and isinstance(value, Mapping))
             or (annotation.startswith("tuple") and _is_list_of(value, str))

@@ -38,10 +38,15 @@ _CLASHES = 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a project gives to each of its runs."""
+    """What a project gives to each of its runs.
+
+    Attributes:
+        store: where they lie. home: where the models lie that they use: another store only where runs do not stay.
+    """
 
     project_name: str
     store: Path
+    home: Path
     contract: Contract | None
     facts: Mapping[str, Any]
     producer: Mapping[str, str]
@@ -127,7 +132,7 @@ def _build(plan: Plan, settings: Settings, run_id: str, moment: datetime, code: 
     log.path = Path(f"{place}/{log_name(CREATOR)}")
     config = settings.config.resolved
     session = open_session(Path(place), log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
-    session.shown = settings.shown
+    session.shown, session.home = settings.shown, plan.home
     session.own_digests = {**digests, **kept}
     try:
         _settle(session, plan, kept)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from runbundle.base.clock import Clock, timestamp
 from runbundle.base.errors import RunBusy, RunClosed, RunSealed
 from runbundle.base.ids import random_text
 from runbundle.contract.layout import STANDARD
-from runbundle.io.atomic import os_errors
+from runbundle.io.folderlock import folder_lock
 from runbundle.io.journal import Journal, has_writer
 from runbundle.run import provenance
 from runbundle.run.follow import Followed, follow
@@ -24,7 +21,6 @@ from runbundle.run.settings import read_config, read_contract
 from runbundle.run.state import RunState
 
 RUN_DIR_VARIABLE = "RUNBUNDLE_RUN_DIR"
-_POLL_S = 0.002
 
 
 def join(run_dir: Path, *, clock: Clock, durability: Durability) -> Session:
@@ -106,52 +102,16 @@ def _enter(run_dir: Path, clock: Clock, durability: Durability) -> tuple[Journal
     return log, writer, followed, state
 
 
-@contextmanager
-def run_lock(run_dir: Path, kind: int, *, patience_s: float) -> Iterator[None]:
+def run_lock(run_dir: Path, kind: int, *, patience_s: float) -> AbstractContextManager[None]:
     """Hold the run's folder, shared (to join) or exclusively (to close the run to joiners).
 
     Raises:
         RunBusy: another process closes the run, or joins it for longer than ``patience_s``.
     """
-    with os_errors("Locking the run", run_dir):
-        fd = os.open(run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        _held.add(fd)
-    try:
-        deadline = time.monotonic() + patience_s
-        while not _is_locked(fd, kind, run_dir):
-            if time.monotonic() >= deadline:
-                raise RunBusy(
-                    f"The run {run_dir.name} is being finished or joined by another process",
-                    hint="Try again in a moment",
-                    run=run_dir.name,
-                    path=run_dir,
-                )
-            time.sleep(_POLL_S)
-        yield
-    finally:
-        _held.discard(fd)
-        with suppress(OSError):  # nothing was written through it; a child that was forked meanwhile has a copy of it
-            fcntl.flock(fd, fcntl.LOCK_UN)
-        with suppress(OSError):
-            os.close(fd)
-
-
-_held: set[int] = set()
-
-
-def _let_go() -> None:
-    """In a forked child: the lock is the parent's, and must not outlive it here."""
-    while _held:
-        os.close(_held.pop())
-
-
-os.register_at_fork(after_in_child=_let_go)
-
-
-def _is_locked(fd: int, kind: int, run_dir: Path) -> bool:
-    with os_errors("Locking the run", run_dir):
-        try:
-            fcntl.flock(fd, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+    busy = RunBusy(
+        f"The run {run_dir.name} is being finished or joined by another process",
+        hint="Try again in a moment",
+        run=run_dir.name,
+        path=run_dir,
+    )
+    return folder_lock(run_dir, kind, patience_s=patience_s, busy=busy)

@@ -104,10 +104,8 @@ def check_fields(record: Record, pointer: Pointer) -> None:
         _check_header(record, pointer)
     elif kind == "point":
         _check_point(record)
-    elif kind in ("input", "intent", "artifact"):
-        _check_paths(record["filename"])
-        if not isinstance(record["bytes"], int | None):
-            raise ValueError(f"bytes is {record['bytes']!r}")
+    elif kind in ("input", "intent", "artifact", "model"):
+        _check_named(record)
     elif "moved" in wanted:
         _check_paths(*(move[end] for move in record["moved"] for end in ("from", "to") if move[end] is not None))
         if kind == "quarantine" and any(move["artifact"] is None for move in record["moved"]):
@@ -119,6 +117,18 @@ def check_fields(record: Record, pointer: Pointer) -> None:
 def _check_paths(*paths: Any) -> None:
     if not all(map(is_path, paths)):
         raise ValueError(f"{list(paths)} are not paths in a run")
+
+
+def _check_named(record: Record) -> None:
+    """What names a file: of the run, or for a model of its store."""
+    is_model = record["record"] == "model"
+    _check_paths(record["path" if is_model else "filename"])
+    is_right = isinstance(record["bytes"], int if is_model else int | None)
+    if is_model:
+        texts = isinstance(record["reference"], str) and isinstance(record["sha256"], str)
+        is_right = is_right and texts and isinstance(record["source"], dict | None)
+    if not is_right:
+        raise ValueError(f"bytes ({record['bytes']!r}), or what else it tells of the file, is of a wrong type")
 
 
 def _check_point(record: Record) -> None:
@@ -174,6 +184,7 @@ _FIELDS = {
         "commit": "stage try attempt outcome reasons points",
         "flush": "attempt points",
         "quarantine": "attempt moved reason",
+        "model": "attempt reference path sha256 bytes source",
         "note": "text data",
         "point": "attempt step values",
         "summary": "attempt values",

@@ -25,9 +25,10 @@ FIELDS = frozenset(
         *("input_original_path", "input_copied_path", "input_sha256"),
     }
 )
-# of the last attempt, where its record has them; runs of earlier writers may have facts of these names
+# of the last attempt, where its record has them, and the models that were used; runs of earlier writers may have facts
+# of these names
 MORE_FIELDS = frozenset(
-    ("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info")
+    ("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info", "models")
 )
 _KNOWN_FEATURES: tuple[str, ...] = ()
 _TYPES: Mapping[str, Any] = {
@@ -50,6 +51,7 @@ def project_manifest(state: RunState, config: Mapping[str, Any]) -> dict[str, An
     primary = state.primary_input or {}
     return {
         **{name: last[name] for name in MORE_FIELDS & last.keys()},
+        **({"models": state.models} if state.models else {}),
         **run["facts"],
         "schema_version": SCHEMA_VERSION,
         "requires": run["requires"],

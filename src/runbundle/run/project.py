@@ -18,7 +18,6 @@ from runbundle.base.ids import check_component, check_identifier, check_portable
 from runbundle.contract.contract import Contract
 from runbundle.io.atomic import make_folder, os_errors
 from runbundle.io.formats import get_format
-from runbundle.run.code import root_here
 from runbundle.run.create import Plan, create_run
 from runbundle.run.disabled import VARIABLE as DISABLED_VARIABLE
 from runbundle.run.disabled import is_disabled, is_scratch, scratch_store
@@ -29,22 +28,10 @@ from runbundle.run.reopen import reopen
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
 from runbundle.run.settings import Settings, read_contract
+from runbundle.run.stores import default_store
 
 PRODUCER = {"name": "runbundle", "version": __version__}
 _LOOKS_LIKE_RUN_ID = re.compile(r"run_\d|\d{4}-\d{2}-\d{2}_")
-
-
-def default_store() -> Path:
-    """``RUNBUNDLE_STORE``, else the top of the repository that holds the current folder, else that folder.
-
-    Raises:
-        UnavailableError: the current folder is gone.
-    """
-    named = os.environ.get("RUNBUNDLE_STORE")
-    if named:
-        return given_path(named, what="RUNBUNDLE_STORE")
-    with os_errors("Asking for the current folder", "."):
-        return root_here() or Path.cwd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +120,17 @@ class Project:
                 else f"It would be {run_dir}"
             )
             raise RunNotFound(f"The project {self.name} has no run {run_id}", hint=hint, run=run_id)
-        return RunIO(
-            reopen(
-                run_dir,
-                None if config is None else Settings.of(config),
-                self.contract,
-                clock=self.clock,
-                durability=plan.durability,
-                code=plan.code,
-                allow_changed=allow_changed,
-            )
+        session = reopen(
+            run_dir,
+            None if config is None else Settings.of(config),
+            self.contract,
+            clock=self.clock,
+            durability=plan.durability,
+            code=plan.code,
+            allow_changed=allow_changed,
         )
+        session.home = plan.home
+        return RunIO(session)
 
     @property
     def folder_of_runs(self) -> Path:
@@ -151,16 +138,18 @@ class Project:
         return Path(self._plan().folder_of_runs)
 
     def _plan(self) -> Plan:
-        store = default_store() if self.store is None else given_path(self.store, what="the store")
+        store = home = default_store() if self.store is None else given_path(self.store, what="the store")
         is_there = _is_there(store)
         if is_disabled():
             with os_errors("Making a store that does not stay", "."):
                 store = scratch_store()
         elif not is_there:
             make_folder(store)
+        place = Path(os.path.realpath(store))
         return Plan(
             self.name,
-            Path(os.path.realpath(store)),
+            place,
+            place if home is store else Path(os.path.realpath(home)),
             self.contract,
             self.facts,
             PRODUCER,

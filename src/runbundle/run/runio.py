@@ -32,6 +32,7 @@ from runbundle.run.session import Durability, Session
 from runbundle.run.settle import settle
 from runbundle.run.stages import Stage, skip
 from runbundle.run.textlog import TextLog
+from runbundle.run.used import use_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,6 +169,25 @@ class RunIO:
             else:
                 place = ingest.primary_path(self._session, None if given is None else str(name_or_path))
             return ingest.read_input(self._session, place)
+
+    def use_model(self, reference: str, *, store: str | Path | None = None) -> Path:
+        """Find a model, check its bytes, record in the run that it was used, and return its file.
+
+        The log and the manifest then tell the reference, where it led, the SHA-256 and the run that the model came
+        from. Several models may be used; the same one again is recorded once. A model's bytes are hashed once, and
+        again only if its file may have changed.
+
+        Args:
+            reference: ``local://<path below models/>``, ``model://<name>@<alias>``, ``model://<skill>/<name>@<alias>``
+                or ``run://<project>/<run_id>/<artifact_id>``.
+            store: where the model is; left out, the store of the run.
+
+        Raises:
+            ModelNotFound, RunNotFound, ArtifactNotFound: nothing is there. InvalidValue, InvalidName: it is no
+            reference, or leads out of the store. DigestMismatch, CorruptError: what is there was changed.
+            RunSealed: the run is finished.
+        """
+        return use_model(self._session, reference, store)
 
     # -- artifacts ---------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ class Session:
         others: how far the logs of the other writers were read.
         attempt: the number of the attempt it belongs to.
         contract: what the run is held to, or None. layout: where things lie.
+        home: the store whose models it uses, where it is known.
         config: the resolved configuration. shown: what the run shows of it, if that is not all.
         stage: the open stage, if any.
         reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
@@ -146,6 +147,7 @@ class Session:
     text_log: Text | None = None
     shown: Shown | None = None
     background: Pending | None = None
+    home: Path | None = None
 
     def __post_init__(self) -> None:
         self.others = Followed(self.run_dir, self.writer)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runbundle.base import jsontext
 from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.contract.spec import Outcome
@@ -47,6 +48,7 @@ class RunState:
         rivals: further records in force of an artifact, by (artifact_id, variant): what takes them out of force may
             stand in a log that is read later. Any that are left when all logs are read break I14.
         rosters: what the records say of each roster, by its artifact_id.
+        models: the models that were used, each once; in an order that does not depend on whose log is read first.
         announced: digests that files without a record, those of the configuration, may have until the next attempt.
     """
 
@@ -66,6 +68,7 @@ class RunState:
     rivals: dict[tuple[str, str | None], list[ArtifactRecord]] = field(default_factory=dict)
     rosters: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     announced: dict[str, set[str]] = field(default_factory=dict)
+    models: list[Record] = field(default_factory=list)
 
     def apply(self, record: Record, pointer: Pointer) -> None:
         """Take in one record; types that are not known are ignored.
@@ -217,6 +220,11 @@ class RunState:
         if known is None or ending.try_number >= known.try_number:
             self.endings[record["stage"]] = ending
 
+    def _apply_model(self, record: Record, pointer: Pointer) -> None:  # noqa: ARG002 - one shape for all
+        told = {name: record[name] for name in _MODEL_FIELDS}
+        if told not in self.models:
+            self.models = sorted([*self.models, told], key=jsontext.line)
+
     def _retire(self, pointer: Pointer | None) -> None:
         if pointer is None:
             return
@@ -246,6 +254,7 @@ _ANNOUNCED = ("config.yaml", "config_resolved.yaml")
 _RUN_FIELDS = frozenset(
     ("run_id", "run_uuid", "project_name", "producer", "created_at_utc", "contract", "layout", "requires", "facts")
 )
+_MODEL_FIELDS = ("reference", "path", "sha256", "bytes", "source")
 
 _APPLY = {
     "header": RunState._apply_header,  # noqa: SLF001 - its own methods
@@ -256,4 +265,5 @@ _APPLY = {
     "stage": RunState._apply_stage,  # noqa: SLF001
     "quarantine": RunState._apply_quarantine,  # noqa: SLF001
     "commit": RunState._apply_commit,  # noqa: SLF001
+    "model": RunState._apply_model,  # noqa: SLF001
 }

@@ -271,6 +271,8 @@ def _check_manifest(run: _Run) -> None:
     names: Iterable[str] = told
     if run.seal is None and manifest.get("status") == RUNNING:  # the log runs ahead of it (I20)
         names = ("run_id", "run_uuid", "project_name", "created_at_utc")
+    elif run.seal is None:  # who joined may say more behind the end
+        names = told.keys() - {"models"}
     # as text: to Python, 1 and 1.0 and true are equal
     differing = sorted(name for name in names if _spelled(told[name]) != _spelled(manifest.get(name)))
     if differing:

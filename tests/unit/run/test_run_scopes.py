@@ -92,6 +92,7 @@ BEYOND: dict[str, Callable[[Any], object]] = {
     "finish": lambda skill: skill.finish(),
     "with": lambda skill: skill.__enter__(),
     "environment": lambda skill: skill.environment(),
+    "use_model": lambda skill: skill.use_model("model://net@best"),
     "outcome": lambda skill: skill.outcome("prepare"),
     "root digest": lambda skill: skill.root_digest,
 }
@@ -198,6 +199,26 @@ def test_seed_002_section_1_only_a_project_calls_what_makes_run_folders() -> Non
         "reopen(\n": ["run/project.py", "run/reopen.py"],
         "NEW_PREFIX": ["run/create.py"],
     }
+
+
+def test_seed_002_section_6_no_run_and_no_skill_writes_into_models(tmp_path: Path, run: rb.RunIO) -> None:
+    """Only what stands above a run brings models in: neither a run's code nor its handles name the way."""
+    words = ("bring_in(", "set_alias(", "UnseenFolder(", "aliases_bytes(")
+    callers = {
+        place.relative_to(SOURCE).as_posix()
+        for place in SOURCE.rglob("*.py")
+        if any(word in place.read_text() for word in words)
+    }
+    assert {name for name in callers if name.startswith("run/")} == {"run/aliases.py", "run/create.py"}
+    (tmp_path / "store" / "models").mkdir()
+    for handle in (run, run.scoped(kinds=["extra", "frames"])):
+        for name in ("../../../models/x.json", "models/../../x.json", str(tmp_path / "store/models/x.json")):
+            with pytest.raises(errors.InvalidName):
+                handle.save(name, {})
+        for word in ("promote", "add", "alias"):
+            assert not hasattr(type(handle), word)
+    run.save("models/x.json", {})  # a folder of its own
+    assert list((tmp_path / "store" / "models").iterdir()) == []
 
 
 def test_seed_002_section_1_no_other_public_name_makes_a_run_folder(
