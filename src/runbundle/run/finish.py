@@ -51,7 +51,8 @@ def finish(
             session.remove_orphans()
             found, staying = _wait_for_others(session, patience_s)
             lost = fault_at_end(session, error)
-            fault = lost or (_fault(session) if status == COMPLETED else None)
+            fault = _fault(session) if status == COMPLETED else None
+            fault = lost or fault
             _remember_others(session, found, staying)
             status = _end(session, metrics, FAILED if fault else status, fault or error)
             root_digest = None if staying else seal(session, found)

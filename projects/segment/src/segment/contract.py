@@ -51,6 +51,7 @@ CONTRACT = rb.Contract(
             *(ArtifactId.ONNX, "exports", "best", ".onnx", "onnx", "export"),
             is_deliverable=True,
             description="The best network for other programs: uint8 BGR in, probability out",
+            model=rb.models.ModelSpec("perception/segmentation", "objects"),
         ),
     ),
     stages=(

@@ -47,6 +47,14 @@ class CheckpointSettings:
 
 
 @dataclass
+class PromoteSettings:
+    """Whether the best network becomes a model, and what it is called then."""
+
+    rule: str | None
+    alias: str
+
+
+@dataclass
 class Settings:
     """The whole."""
 
@@ -57,6 +65,7 @@ class Settings:
     net: NetSettings
     train: TrainSettings
     checkpoints: CheckpointSettings
+    promote: PromoteSettings
 
     @property
     def size_px(self) -> tuple[int, int]:

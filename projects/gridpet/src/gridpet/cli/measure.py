@@ -21,7 +21,7 @@ from gridpet.engine.config import GRIDS, MeasureConfig
 if TYPE_CHECKING:
     from gridpet.engine.measure_photo import PhotoResult
 
-_SETTINGS = ("pitch_mm", "grid", "object_height_mm")
+_SETTINGS = ("pitch_mm", "grid", "object_height_mm", "segmentation_model")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pitch-mm", metavar="X", type=float, help="distance of the printed lines, mm (a ruler tells)")
     parser.add_argument("--grid", choices=GRIDS, help="the printed pattern (default: auto); a cutting mat is square")
     parser.add_argument("--object-height-mm", metavar="H", type=float, help="height of the objects above the sheet, mm")
+    parser.add_argument(
+        "--segmentation-model",
+        metavar="REF",
+        help="a promoted network of the store finds the objects: local://..., model://NAME@ALIAS",
+    )
     parser.add_argument(
         "--store",
         metavar="DIR",
@@ -138,7 +143,7 @@ def _demo(options: argparse.Namespace) -> int:
         raise rb.errors.InvalidValue("--demo knows its own grid", hint="Leave --pitch-mm, --grid and --config out")
     scene = render(options.seed)
     hint = scene.truth["hint"]
-    config = MeasureConfig(pitch_mm=hint["pitch_mm"], grid=hint["grid_kind"])
+    config = MeasureConfig(hint["pitch_mm"], hint["grid_kind"], segmentation_model=options.segmentation_model)
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / f"demo_{options.seed}.jpg"
         photo.write_bytes(encode_jpeg(scene))

@@ -22,6 +22,8 @@ class MeasureConfig:
         grid: the printed pattern, ``auto`` to look for it; a cutting mat is a square grid.
         object_height_mm: height of the objects' upper edge above the sheet, mm; None if it is not known.
         pitch_u_rel: relative standard uncertainty of the pitch as printed.
+        segmentation_model: reference of a promoted network that finds the objects (``local://...``,
+            ``model://<name>@<alias>``), in the store of the run; None: what the bare sheet does not explain.
 
     Raises:
         InvalidConfig: a value out of its range.
@@ -31,10 +33,15 @@ class MeasureConfig:
     grid: str = "auto"
     object_height_mm: float | None = None
     pitch_u_rel: float = 0.001
+    segmentation_model: str | None = None
 
     def __post_init__(self) -> None:
         if self.grid not in GRIDS:
             raise rb.errors.InvalidConfig(f"grid is one of {', '.join(GRIDS)}, not {self.grid!r}")
+        if not isinstance(self.segmentation_model, str | None):
+            raise rb.errors.InvalidConfig(
+                f"segmentation_model is {self.segmentation_model!r}", hint="Give a reference: model://objects@best, say"
+            )
         _check("pitch_mm", self.pitch_mm, low=1e-3, high=1e4)
         _check("object_height_mm", self.object_height_mm, low=0.0, high=1e3)
         _check("pitch_u_rel", self.pitch_u_rel, low=0.0, high=0.5)

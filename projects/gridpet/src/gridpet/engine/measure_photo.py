@@ -11,6 +11,7 @@ import runbundle as rb
 from gridpet import __version__
 from gridpet.engine.artifacts import CONTRACT, ArtifactId
 from gridpet.engine.config import MeasureConfig
+from gridpet.engine.networks import load_network
 from gridpet.engine.stages import geom, grid, measurement, preprocess, qc, segmentation
 
 PIPELINE: rb.Pipeline[MeasureConfig] = rb.Pipeline([preprocess, grid, geom, segmentation, measurement, qc])
@@ -52,8 +53,11 @@ def measure_photo(photo: Path, config: MeasureConfig, store: str | Path | None =
     Raises:
         InputNotFound: there is no such file. UnavailableError: it cannot be read, or the store not be written.
         InvalidName: the file's name is too long to name artifacts after.
+        ModelNotFound, UnsupportedFormat, DigestMismatch: the network of ``config`` cannot be used.
     """
     source = _readable(photo)
+    if config.segmentation_model is not None:  # what cannot be found, or was changed, should leave no run either
+        load_network(rb.models.resolve(config.segmentation_model, store=store))
     with project(store).start(config) as run_io:
         run_io.ingest(source)
         outcomes = PIPELINE.run(run_io, config)

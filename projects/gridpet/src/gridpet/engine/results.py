@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 import runbundle as rb
 from gridpet.engine.config import MeasureConfig
+from gridpet.engine.networks import load_network
 from gridpet.vision.geometry.fit import fit_geometry
 from gridpet.vision.lattice.find import find_grid
 from gridpet.vision.model import Declined, Geometry, GridKind, GridPoints
+from gridpet.vision.objects.network import Network
 from gridpet.vision.objects.segment import Segmentation, segment
 from gridpet.vision.sizes.measure import Measurement, measure
 
@@ -39,7 +41,17 @@ def geometry(context: Context) -> Geometry:
 
 def segmentation(context: Context) -> Segmentation:
     """Which pixels are objects."""
-    return context.recall("segmentation", lambda: segment(photo(context), points(context), geometry(context)))
+    return context.recall(
+        "segmentation", lambda: segment(photo(context), points(context), geometry(context), network(context))
+    )
+
+
+def network(context: Context) -> Network | None:
+    """The network that finds the objects; None if the sheet's own model does. The run records which it is."""
+    reference = context.config.segmentation_model
+    if reference is None:
+        return None
+    return context.recall("network", lambda: load_network(context.run_io.use_model(reference)))
 
 
 def measurement(context: Context) -> Measurement:

@@ -64,9 +64,13 @@ def _train(options: argparse.Namespace, rest: list[str]) -> int:  # noqa: ARG001
             hint='Install PyTorch as its own pages say, then "segment[train]"',
         ) from error
     with shown() as progress:
-        places = run_jobs(rest, progress)
-    for place in places:
-        print(place)
+        done = run_jobs(rest, progress)
+    for trained in done:
+        print(trained.run)
+        if trained.model is not None:
+            print(f"promoted: {trained.model}", file=sys.stderr)
+        if trained.refusal is not None:
+            print(f"not promoted: {trained.refusal}", file=sys.stderr)
     return 0
 
 

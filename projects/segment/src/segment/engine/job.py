@@ -13,28 +13,30 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 import runbundle as rb
+from segment.engine.promotion import Trained, promoted
 from segment.engine.training import Progress, train
-from segment.settings import settings_of
+from segment.settings import Settings, settings_of
 
 _FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-def run_jobs(arguments: list[str], progress: Progress) -> list[Path]:
+def run_jobs(arguments: list[str], progress: Progress) -> list[Trained]:
     """Train as Hydra's command line says: ``train.epochs=5``, ``--multirun train.peak_lr=0.003,0.01`` ...
 
     Returns:
-        The folders of the runs.
+        What came of each job.
 
     Raises:
         InvalidConfig, and what else ``train`` raises; the first job that fails ends a multirun.
     """
-    places = []
+    done: list[tuple[Path, Settings]] = []
 
     @hydra.main(version_base=None, config_path="pkg://segment.conf", config_name="config")
     def job(config: DictConfig) -> None:
         run = rb.join()
-        places.append(run.path)
-        train(run, settings_of(config), progress)
+        settings = settings_of(config)
+        done.append((run.path, settings))
+        train(run, settings, progress)
 
     with _as_program(arguments):
         try:
@@ -42,7 +44,7 @@ def run_jobs(arguments: list[str], progress: Progress) -> list[Path]:
         except HydraException as error:
             said = " ".join(str(error).split())
             raise rb.errors.InvalidConfig(f"Hydra refuses: {said}", hint="segment train --help") from error
-    return places
+    return [promoted(place, settings) for place, settings in done]
 
 
 @contextmanager

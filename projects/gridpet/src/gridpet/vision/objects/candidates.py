@@ -50,6 +50,7 @@ class Candidates:
         hides_print: for each object whether printed lines are missing on it.
         backdrop: the prediction, with the light measured up to the sheet's end.
         warnings: what was left out.
+        band_px: how far the outlines may be off in the photo, px, if that is more than is usual.
     """
 
     labels: Labels
@@ -58,6 +59,7 @@ class Candidates:
     noise: float
     hides_print: tuple[bool, ...]
     warnings: tuple[str, ...]
+    band_px: float = 0.0
 
 
 def find_candidates(backdrop: Backdrop) -> Candidates:
@@ -68,7 +70,7 @@ def find_candidates(backdrop: Backdrop) -> Candidates:
     on_sheet = sheet_mask(backdrop, box, max(2, round(_RIM_MM / mm)))
     backdrop = relight(backdrop, on_sheet)
     residual = residual_codes(backdrop.seen, backdrop.bare, 1)
-    noise = _noise(residual, backdrop, on_sheet)
+    noise = noise_codes(residual, backdrop, on_sheet)
     fine = channel_max(np.abs(blur(residual, 3)))
     side = 2 * max(1, round(_WEAK_WINDOW_MM / mm / 2)) + 1
     coarse = blur(residual, side)
@@ -88,7 +90,8 @@ def find_candidates(backdrop: Backdrop) -> Candidates:
     return Candidates(labels, backdrop, box, noise, _hides_print(labels, slope), warnings)
 
 
-def _noise(residual: Float32, backdrop: Backdrop, on_sheet: Mask) -> float:
+def noise_codes(residual: Float32, backdrop: Backdrop, on_sheet: Mask) -> float:
+    """Standard deviation of the photo on bare sheet, sRGB codes."""
     seen, bare = backdrop.seen, backdrop.bare
     step = max(1, seen.shape[0] // 300)
     flat = on_sheet[::step, ::step] & (np.abs(residual[::step, ::step]).max(axis=2) < _STRONG_CODES)

@@ -15,6 +15,7 @@ from gridpet.vision.model import Declined, FloatArray, Geometry, GridPoints
 from gridpet.vision.objects.alpha import Coverage, coverage
 from gridpet.vision.objects.background import model_background
 from gridpet.vision.objects.candidates import Candidates, find_candidates
+from gridpet.vision.objects.network import Network, network_candidates
 from gridpet.vision.objects.outline import level_lines
 
 Mask = NDArray[np.bool_]
@@ -71,16 +72,18 @@ class Segmentation:
     warnings: tuple[str, ...] = field(default=())
 
 
-def segment(image_bgr: Image8, points: GridPoints, geometry: Geometry) -> Segmentation:
+def segment(image_bgr: Image8, points: GridPoints, geometry: Geometry, network: Network | None = None) -> Segmentation:
     """Find every object that lies on the sheet.
 
     The bare sheet is predicted from its own periodic print and the light around; what it does not explain, and
-    shade neither, is an object. Its outline is where it covers half a pixel, in linear light.
+    shade neither, is an object; or, with a network, what that takes for one. Its outline is where it covers half a
+    pixel, in linear light.
 
     Args:
         image_bgr: uint8, shape (h, w, 3), the displayed photo.
         points: the lattice nodes seen in it.
         geometry: map between photo and plane.
+        network: finds the objects in place of the sheet's model.
 
     Raises:
         Declined: the picture is not a colour photo, or its sheet cannot be modelled.
@@ -90,7 +93,11 @@ def segment(image_bgr: Image8, points: GridPoints, geometry: Geometry) -> Segmen
     if min(image_bgr.shape[:2]) < 16:
         raise Declined("the picture is too small to show an object")
     try:
-        found = find_candidates(model_background(image_bgr, points, geometry))
+        backdrop = model_background(image_bgr, points, geometry)
+        if network is None:
+            found = find_candidates(backdrop)
+        else:
+            found = network_candidates(network, image_bgr, backdrop, geometry)
     except (cv2.error, np.linalg.LinAlgError, FloatingPointError) as error:
         raise Declined("the sheet could not be modelled", details={"cause": str(error)}) from error
     count = int(found.labels.max())
@@ -133,7 +140,7 @@ def _outlines_of(image: Image8, geometry: Geometry, found: Candidates, index: in
     scale = float(geometry.mm_per_px(view.to_photo(geometry, middle))[0])
     if not np.isfinite(scale) or scale <= 0:
         return []
-    band = float(np.clip(max(_BAND_MM, 2.5 * view.mm_per_px) / scale, *_BAND_PX))
+    band = float(np.clip(max(max(_BAND_MM, 2.5 * view.mm_per_px) / scale, found.band_px), *_BAND_PX))
     window = _photo_window(image, geometry, view, rim, 3.0 * band + 6.0)
     if window is None:
         return []
