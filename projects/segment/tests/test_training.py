@@ -16,7 +16,7 @@ from segment.frames.dataset import load, save
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 SMALL = ("frames.width=32", "frames.height=24", "net.width=4", "net.depth=2", "train.epochs=12", "train.batch=4")
-MORE = ("checkpoints.every_steps=2", "train.peak_lr=0.02", "frames.count=16")
+MORE = ("checkpoints.every_steps=2", "promote.rule='metrics.val_iou > 0.6'", "train.peak_lr=0.02", "frames.count=16")
 
 
 def train(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +93,19 @@ def test_the_same_seed_gives_the_same_metrics_and_weights(done: rb.Run, tmp_path
         mine, other = again.read(name)["net"], done.read(name)["net"]
         assert mine.keys() == other.keys()
         assert all(torch.equal(mine[key], other[key]) for key in mine)
+
+
+def test_seed_002_section_6_a_network_that_is_good_enough_is_promoted(done: rb.Run, tmp_path: Path) -> None:
+    store = done.path.parents[2]
+    [listed] = rb.models.list_models(store)
+    assert listed.model is not None
+    assert (listed.aliases, listed.model.manifest["input_spec"]["size_px"]) == (("best",), [32, 24])
+    file = rb.models.resolve("model://objects@best", store=store)
+    assert file.read_bytes() == done.read("onnx")
+    said = train(tmp_path, "promote.rule='metrics.val_iou > 1'", "train.epochs=1")
+    assert said.returncode == 0
+    assert "not promoted: " in said.stderr
+    assert not (tmp_path / "store" / "models").exists()
 
 
 def test_a_sweep_makes_a_run_of_each_job(tmp_path: Path) -> None:
