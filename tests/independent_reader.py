@@ -695,3 +695,53 @@ def _owed(contract: Json, journal: Journal) -> set[Finding]:
         if contract["formats"] is not None and record["format"] not in contract["formats"]:
             findings.add(("format_not_allowed", label))
     return findings
+
+
+# --- models (section 9) -----------------------------------------------------------------------------------
+
+
+def read_model(folder: Path) -> Json:
+    """The manifest of a model of which every file is as its sums say (I29), and which says what it must."""
+    try:
+        sums = parse_seal((folder / SEAL).read_bytes())
+        whole = all(sha256((folder / name).read_bytes()) == digest for name, digest in sums.items())
+        manifest = parse_object((folder / "manifest.json").read_bytes())
+        whole = whole and "manifest.json" in sums and sums[manifest["file"]] == manifest["sha256"]
+        version = manifest["schema_version"]
+    except (OSError, KeyError, ValueError) as error:
+        raise Damaged(str(folder)) from error
+    if not whole:
+        raise Damaged(str(folder))
+    if version != 1:
+        raise Unsupported(f"{folder}: schema version {version}")
+    return manifest
+
+
+def models_of(store: Path) -> dict[str, Json]:
+    """The models of a store by the path of their folder in it; names that begin with a dot are passed over (I28)."""
+    top = store / "models"
+    places = [place.parent for place in top.rglob("manifest.json") if place.parent.parts[-2] == "pretrained"]
+    places += [place.parent for place in top.rglob("manifest.json") if place.parent.parts[-3] == "trained"]
+    paths = {place.relative_to(store).as_posix(): place for place in places}
+    return {path: read_model(place) for path, place in sorted(paths.items()) if "/." not in path}
+
+
+def resolve(store: Path, reference: str) -> Path:
+    """The file that a reference names (9.3), by folder or by alias; what leads out of ``models/`` is refused."""
+    scheme, rest = reference.split("://", 1)
+    if scheme == "model":
+        whole, alias = rest.rsplit("@", 1)
+        (place,) = [found for found in (store / "models").rglob("aliases.json") if _is_called(found, store, whole)]
+        told = parse_object(place.read_bytes())["aliases"][alias]
+        rest = (place.parent / told["path"]).relative_to(store / "models").as_posix()
+    if not is_path(rest):
+        raise Damaged(reference)
+    manifest = read_model(store / "models" / rest)
+    if scheme == "model" and told["sha256"] != manifest["sha256"]:
+        raise Damaged(reference)
+    return store / "models" / rest / str(manifest["file"])
+
+
+def _is_called(aliases: Path, store: Path, whole: str) -> bool:
+    path = aliases.parent.relative_to(store / "models").as_posix()
+    return path == whole or ("/" not in whole and aliases.parent.name == whole)

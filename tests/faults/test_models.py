@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import random
 import shutil
 import signal
 import subprocess
@@ -13,15 +15,18 @@ from pathlib import Path
 
 import pytest
 
+import runbundle as rb
 from faults.aftermath import emptied, folder, in_child, no_real_syncs
 from faults.disk import power_cuts, write_image
-from faults.seeds import share
+from faults.mutations import mutated
+from faults.seeds import seeds, share
 from faults.syscalls import Action, Syscalls, at, fail, interrupt_after, interrupt_before
 from faults.syscalls import kill_after as killed_after
 from faults.syscalls import kill_before as killed_before
 from faults.syscalls import kill_half_way as killed_half_way
 from runbundle import errors, models
 from runbundle.contract.model import ModelSpec
+from runbundle.store.lineage import lineage
 from sample_runs import FixedClock, own_folder, trained_run
 
 __all__ = ["folder", "no_real_syncs", "own_folder"]
@@ -248,3 +253,46 @@ def test_two_promotions_at_once_end_with_one_model(tmp_path: Path) -> None:
     assert found == {f"{FIRST.replace('local://', 'models/')}\n"}
     assert seen(store) == (FIRST,)
     assert [place.name for place in (store / "models").iterdir()] == ["s"]
+
+
+# --- bytes that were changed ----------------------------------------------------------------------
+
+NAMES = ("manifest.json", "SHA256SUMS", "metrics.json", "model.bin", "aliases.json")
+
+
+def resealed(folder: Path) -> None:
+    """Make the sums agree with what is there: as somebody would who may write there."""
+    names = sorted(place.name for place in folder.iterdir() if place.name != "SHA256SUMS")
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    (folder / "SHA256SUMS").write_text("".join(f"{digests[name]}  {name}\n" for name in names))
+
+
+def told(reference: str, store: Path) -> bytes | None:
+    """The bytes that a reference leads to; None where that is refused by an error of ours."""
+    try:
+        return models.resolve(reference, store=store).read_bytes()
+    except errors.RunbundleError:
+        return None
+
+
+@pytest.mark.parametrize("is_resealed", [False, True], ids=["changed", "changed and summed anew"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_changed_model_is_our_error_or_the_right_bytes(tmp_path: Path, name: str, *, is_resealed: bool) -> None:
+    store = tmp_path / "store"
+    model = models.promote(trained_run(store), "best.bin", skill="s", name="net", clock=CLOCK)
+    models.alias(model.reference, "best", store=store, clock=CLOCK)
+    with rb.start("measure", store=store) as run:
+        run.use_model("model://net@best")
+    place = model.folder / name if name != "aliases.json" else store / "models" / "s" / "net" / name
+    whole = {path: path.read_bytes() for path in (place, model.folder / "SHA256SUMS")}
+    for seed in seeds(12):
+        source = random.Random(seed)  # noqa: S311 - the same on every machine
+        place.write_bytes(mutated(whole[place], source, others=whole[model.folder / "SHA256SUMS"]))
+        if is_resealed and name != "SHA256SUMS":
+            resealed(model.folder)
+        assert told("model://net@best", store) in (b"weights", None)
+        assert len(models.list_models(store)) == 1
+        lineage(rb.open_run(run.path)).to_json()
+        for path, data in whole.items():
+            path.write_bytes(data)
+    assert models.resolve("model://net@best", store=store).read_bytes() == b"weights"

@@ -59,7 +59,7 @@ def _show(found: Run) -> None:
         "attempts": str(len(manifest["attempts"])),
         "error": _error(manifest["attempts"][-1]),
         "input": manifest["input_copied_path"] or "-",
-        "models": ", ".join(model["reference"] for model in found.state.models) or "-",
+        "models": ", ".join(model["reference"] for model in found.models) or "-",
         "root digest": found.root_digest or "-",
         "folder": str(found.path),
     }

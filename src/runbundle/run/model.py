@@ -34,6 +34,8 @@ MODEL_MANIFEST = "manifest.json"
 MODEL_VERSION = 1
 _TEXTS = ("model_name", "skill", "variant", "origin", "format", "file", "sha256", "created_at_utc")
 
+_OBJECTS = ("source", "taken_from", "input_spec")
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -165,7 +167,7 @@ def _parse(data: bytes) -> dict[str, Any]:
         )
     bad = sorted(name for name in _TEXTS if not isinstance(manifest.get(name), str))
     bad += [] if type(manifest.get("bytes")) is int else ["bytes"]
-    bad += [] if isinstance(manifest.get("source", ""), dict | None) else ["source"]
+    bad += [name for name in _OBJECTS if not isinstance(manifest.get(name, ""), dict | None)]
     if bad or manifest["origin"] not in (TRAINED, PRETRAINED) or "/" in manifest["file"]:
         raise DecodeError(f"{MODEL_MANIFEST} lacks, or has of a wrong type, {', '.join(bad) or 'origin or file'}")
     return dict(manifest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -135,6 +135,11 @@ class Run:
     def artifacts(self) -> Iterator[ArtifactRecord]:
         """The artifact records in force, in the order of their paths."""
         yield from sorted(self.state.in_force.values(), key=lambda record: record.filename)
+
+    @property
+    def models(self) -> Sequence[Mapping[str, Any]]:
+        """The models that the run used: ``reference``, ``path`` in the store, ``sha256``, ``bytes``, ``source``."""
+        return tuple(self.state.models)
 
     def record(self, artifact_id: str, variant: str | None = None) -> ArtifactRecord:
         """What was recorded of an artifact.

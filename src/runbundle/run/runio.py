@@ -32,7 +32,6 @@ from runbundle.run.session import Durability, Session
 from runbundle.run.settle import settle
 from runbundle.run.stages import Stage, skip
 from runbundle.run.textlog import TextLog
-from runbundle.run.used import use_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,6 +186,8 @@ class RunIO:
             reference, or leads out of the store. DigestMismatch, CorruptError: what is there was changed.
             RunSealed: the run is finished.
         """
+        from runbundle.run.used import use_model  # noqa: PLC0415 - 6 ms (benchmarks/import_time.py), and few need it
+
         return use_model(self._session, reference, store)
 
     # -- artifacts ---------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def lineage(run: Run, store: Path | None = None) -> Origin:
 
 def _origin(run: Run, store: Path, behind: tuple[str, ...]) -> Origin:
     way = (*behind, str(run.manifest["run_uuid"]))
-    models = tuple(_used(record, store, way) for record in run.state.models)
+    models = tuple(_used(record, store, way) for record in run.models)
     return Origin(run.manifest, run.root_digest, run.status, models)
 
 
