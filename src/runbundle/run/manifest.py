@@ -27,7 +27,10 @@ FIELDS = frozenset(
 )
 # of the last attempt, where its record has them; runs of earlier writers may have facts of these names
 MORE_FIELDS = frozenset(
-    ("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info")
+    (
+        *("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info"),
+        *("invocation", "run_number", "reproduces"),
+    )
 )
 _KNOWN_FEATURES: tuple[str, ...] = ()
 _TYPES: Mapping[str, Any] = {
