@@ -1,4 +1,4 @@
-"""The command line: ``runbundle ls | show | check | verify | repair``.
+"""The command line: ``runbundle ls | show | check | verify | diff | reproduce | repair``.
 
 Each command is a module with ``add`` (its arguments) and ``run`` (parse, call one function below, render). Data goes
 to stdout, everything else to stderr.
@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "show what a run is and what it holds",
     "check": "is a run complete? Hold it against its contract",
     "verify": "is a run intact? Hash every byte against the seal",
+    "diff": "what differs between two runs? Conditions first, then results",
     "repair": "bring what a crash left of a run to a state that verifies; nothing is deleted",
 }
 _DEBUG = "show the traceback of an error"

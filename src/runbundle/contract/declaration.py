@@ -13,6 +13,7 @@ from runbundle.base.errors import (
     RunbundleError,
     UnsupportedVersion,
 )
+from runbundle.contract.comparison import Comparison
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
 from runbundle.contract.roster import RosterSpec
@@ -21,6 +22,8 @@ from runbundle.contract.spec import ArtifactSpec, StageSpec
 SCHEMA_VERSION = 1
 
 _T = TypeVar("_T")
+# fields of a spec that are objects of their own
+_NESTED: Mapping[str, type[Any]] = {"roster": RosterSpec, "compare": Comparison}
 
 
 def to_mapping(contract: Contract) -> dict[str, Any]:
@@ -40,8 +43,11 @@ def to_mapping(contract: Contract) -> dict[str, Any]:
 
 def _spec_mapping(spec: ArtifactSpec) -> dict[str, Any]:
     mapping = {**dataclasses.asdict(spec), "required": spec.required.value}
-    if spec.roster is None:
-        del mapping["roster"]  # readers that do not know it are not shown what is not there
+    if spec.compare is not None:
+        mapping["compare"] |= {"by": spec.compare.by.value, "ignore": list(spec.compare.ignore)}
+    for name in _NESTED:
+        if mapping[name] is None:
+            del mapping[name]  # readers that do not know it are not shown what is not there
     return mapping
 
 
@@ -110,9 +116,10 @@ def _unknown_fields(mapping: Mapping[str, Any]) -> Iterator[str]:
         items = mapping.get(name)
         places += [(f"{name}[{n}]", item, kind) for n, item in enumerate(items if isinstance(items, list) else [])]
     places += [
-        (f"{place}.roster", item["roster"], RosterSpec)
+        (f"{place}.{name}", item[name], nested)
         for place, item, _ in places
-        if isinstance(item, Mapping) and "roster" in item and place.startswith("artifacts")
+        for name, nested in _NESTED.items()
+        if isinstance(item, Mapping) and name in item and place.startswith("artifacts")
     ]
     for place, item, kind in places:
         known = {field.name for field in dataclasses.fields(kind)}
@@ -136,8 +143,9 @@ def _build(kind: type[_T], item: Any, place: str, faults: list[str]) -> _T | Non
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # dataclasses, all of them
     fields = {key: value for key, value in item.items() if key in known}
     before = len(faults)
-    if isinstance(fields.get("roster"), Mapping):
-        fields["roster"] = _build(RosterSpec, fields["roster"], f"{place}.roster", faults)
+    for name, nested in _NESTED.items():
+        if isinstance(fields.get(name), Mapping):
+            fields[name] = _build(nested, fields[name], f"{place}.{name}", faults)
     _check_types(kind, fields, place, faults)
     return _construct(kind, fields, place, faults) if len(faults) == before else None
 
@@ -159,8 +167,9 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
         annotation = annotations[name]
         fits = (
             (value is None and "None" in annotation)
-            or (annotation.startswith(("str", "Required")) and isinstance(value, str))
-            or (annotation.startswith("RosterSpec") and isinstance(value, RosterSpec))
+            or (annotation.startswith(("str", "Required", "By")) and isinstance(value, str))
+            or (annotation.startswith("float") and isinstance(value, int | float) and not isinstance(value, bool))
+            or (name in _NESTED and isinstance(value, _NESTED[name]))
             or (annotation.startswith("bool") and isinstance(value, bool))
             or (annotation.startswith("Mapping") and isinstance(value, Mapping))
             or (annotation.startswith("tuple") and _is_list_of(value, str))
