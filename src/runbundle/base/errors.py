@@ -17,6 +17,7 @@
     │   ├── RunClosed
     │   ├── StageError
     │   ├── ResumeRefused
+    │   ├── ReproduceRefused
     │   └── OwnershipError       PermissionError
     ├── InvalidInputError        ValueError         what was given cannot be taken
     │   ├── InvalidName
@@ -192,6 +193,12 @@ class ResumeRefused(ConflictError):
     """The code or configuration is not that of the run."""
 
     code = "resume_refused"
+
+
+class ReproduceRefused(ConflictError):
+    """The run cannot be made again: it lacks what that takes, or its command left no run to compare."""
+
+    code = "reproduce_refused"
 
 
 class OwnershipError(ConflictError, PermissionError):

@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "is a run complete? Hold it against its contract",
     "verify": "is a run intact? Hash every byte against the seal",
     "diff": "what differs between two runs? Conditions first, then results",
+    "reproduce": "make a run again from what it recorded, and compare the two",
     "repair": "bring what a crash left of a run to a state that verifies; nothing is deleted",
 }
 _DEBUG = "show the traceback of an error"

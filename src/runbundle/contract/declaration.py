@@ -22,8 +22,8 @@ from runbundle.contract.spec import ArtifactSpec, StageSpec
 SCHEMA_VERSION = 1
 
 _T = TypeVar("_T")
-# fields of a spec that are objects of their own
-_NESTED: Mapping[str, type[Any]] = {"roster": RosterSpec, "compare": Comparison}
+# what a spec may have besides: readers that do not know it are not shown what is not there
+_PARTS: Mapping[str, type[Any]] = {"roster": RosterSpec, "compare": Comparison}
 
 
 def to_mapping(contract: Contract) -> dict[str, Any]:
@@ -45,10 +45,7 @@ def _spec_mapping(spec: ArtifactSpec) -> dict[str, Any]:
     mapping = {**dataclasses.asdict(spec), "required": spec.required.value}
     if spec.compare is not None:
         mapping["compare"] |= {"by": spec.compare.by.value, "ignore": list(spec.compare.ignore)}
-    for name in _NESTED:
-        if mapping[name] is None:
-            del mapping[name]  # readers that do not know it are not shown what is not there
-    return mapping
+    return {name: value for name, value in mapping.items() if name not in _PARTS or value is not None}
 
 
 def from_mapping(mapping: Mapping[str, Any]) -> Contract:
@@ -116,10 +113,10 @@ def _unknown_fields(mapping: Mapping[str, Any]) -> Iterator[str]:
         items = mapping.get(name)
         places += [(f"{name}[{n}]", item, kind) for n, item in enumerate(items if isinstance(items, list) else [])]
     places += [
-        (f"{place}.{name}", item[name], nested)
+        (f"{place}.{part}", item[part], kind)
         for place, item, _ in places
-        for name, nested in _NESTED.items()
-        if isinstance(item, Mapping) and name in item and place.startswith("artifacts")
+        for part, kind in _PARTS.items()
+        if isinstance(item, Mapping) and part in item and place.startswith("artifacts")
     ]
     for place, item, kind in places:
         known = {field.name for field in dataclasses.fields(kind)}
@@ -143,9 +140,9 @@ def _build(kind: type[_T], item: Any, place: str, faults: list[str]) -> _T | Non
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # dataclasses, all of them
     fields = {key: value for key, value in item.items() if key in known}
     before = len(faults)
-    for name, nested in _NESTED.items():
-        if isinstance(fields.get(name), Mapping):
-            fields[name] = _build(nested, fields[name], f"{place}.{name}", faults)
+    for part, part_kind in _PARTS.items():
+        if isinstance(fields.get(part), Mapping):
+            fields[part] = _build(part_kind, fields[part], f"{place}.{part}", faults)
     _check_types(kind, fields, place, faults)
     return _construct(kind, fields, place, faults) if len(faults) == before else None
 
@@ -169,7 +166,7 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
             (value is None and "None" in annotation)
             or (annotation.startswith(("str", "Required", "By")) and isinstance(value, str))
             or (annotation.startswith("float") and isinstance(value, int | float) and not isinstance(value, bool))
-            or (name in _NESTED and isinstance(value, _NESTED[name]))
+            or (name in _PARTS and isinstance(value, _PARTS[name]))
             or (annotation.startswith("bool") and isinstance(value, bool))
             or (annotation.startswith("Mapping") and isinstance(value, Mapping))
             or (annotation.startswith("tuple") and _is_list_of(value, str))

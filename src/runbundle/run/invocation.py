@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from runbundle.run.provenance import plain_text
 
 PYTHON, ENVIRONMENT, REPOSITORY = "python", "environment", "repository"
 # what else than code, configuration and inputs changes what a program computes
-_VARIABLES = (
+VARIABLES = (
     *("PYTHONHASHSEED", "PYTHONUTF8", "PYTHONOPTIMIZE", "TZ", "LANG", "LC_ALL", "RUNBUNDLE_PROJECT"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS"),
     *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE"),
@@ -45,8 +45,8 @@ def invocation(command: Sequence[str], root: Path | None, folder: Path | None) -
         "invocation": {
             "folder": plain_text(folder.relative_to(root).as_posix()),
             "places": list(_places(tuple(command), str(root), sys.prefix)),
-            "variables": {name: plain_text(os.environ[name]) for name in _VARIABLES if name in os.environ},
-            "python_path": list(_python_path(os.environ.get("PYTHONPATH", ""), root)),
+            "variables": {name: plain_text(os.environ[name]) for name in VARIABLES if name in os.environ},
+            "python_path": list(_python_path(tuple(sys.path), str(root), sys.prefix)),
         }
     }
 
@@ -69,14 +69,13 @@ def _place(path: str, root: str, prefix: str) -> Mapping[str, str] | None:
         return None
     for owner, top in ((ENVIRONMENT, prefix), (REPOSITORY, root)):
         relative = os.path.relpath(path, top)
-        if relative == "." or not relative.startswith(".."):
+        if relative.partition("/")[0] != "..":
             return {"of": owner, "path": relative}
     return None
 
 
-def _python_path(value: str, root: Path) -> Iterator[str]:
-    """The folders of ``PYTHONPATH`` that lie in the repository, from its top."""
-    for entry in value.split(os.pathsep):
-        place = Path(os.path.abspath(entry))  # noqa: PTH100 - links are left as they were given
-        if entry and place.is_relative_to(root):
-            yield plain_text(place.relative_to(root).as_posix())
+@lru_cache(maxsize=64)
+def _python_path(entries: tuple[str, ...], root: str, prefix: str) -> tuple[str, ...]:
+    """The folders of the repository that modules are imported from; editable installs are among them."""
+    places = (_place(entry, root, prefix) for entry in entries)
+    return tuple(dict.fromkeys(plain_text(at["path"]) for at in places if at and at["of"] == REPOSITORY))

@@ -39,13 +39,14 @@ class Reproduction:
 
     Attributes:
         run_dir: the folder of the run to be reproduced.
-        store: where the new one goes.
+        store: where the new one goes. home: the store that the old one is of, for what it refers to there.
         secrets: for each masked key, the variable of the environment that holds what was masked.
         current: what is taken as it is now, and not from the old run: of ``config`` and ``inputs``.
     """
 
     run_dir: Path
     store: Path
+    home: Path
     secrets: Mapping[str, str]
     current: frozenset[str]
 
@@ -61,7 +62,12 @@ class Reproduction:
 
     def environment(self) -> dict[str, str]:
         """The variables that tell a process of it."""
-        plan = {"store": str(self.store), "secrets": dict(self.secrets), "current": sorted(self.current)}
+        plan = {
+            "store": str(self.store),
+            "home": str(self.home),
+            "secrets": dict(self.secrets),
+            "current": sorted(self.current),
+        }
         return {VARIABLE: str(self.run_dir), PLAN_VARIABLE: json.dumps(plan, sort_keys=True)}
 
     @property
@@ -127,16 +133,18 @@ class Reproduction:
     def input_for(self, source: Path) -> Path:
         """The file to take for an input that a program names: the old run's copy of it, where it is one of its inputs.
 
-        A file that is there with the recorded bytes is taken itself.
+        A file that is there with the recorded bytes is taken itself. Where inputs are taken as they are now, it is the
+        file that the old run's came from.
 
         Raises:
             DigestMismatch: the copy is not as it was recorded.
         """
-        if INPUTS in self.current:
-            return source
         told = next((item for item in self.manifest["inputs"] if self._is_original(item, source)), None)
         if told is None or told["sha256"] is None:
             return source
+        if INPUTS in self.current:
+            original = Path(told["original_path"])
+            return original if original.is_file() else source
         if source.is_file() and hash_file(source).sha256 == told["sha256"]:
             return source
         copy = inside(self.run_dir, told["filename"], what="input")
@@ -181,7 +189,11 @@ def _read(run_dir: str, plan: str) -> Reproduction:
     try:
         told = json.loads(plan)
         found = Reproduction(
-            Path(run_dir), Path(told["store"]), dict(told["secrets"]), frozenset(map(str, told["current"]))
+            Path(run_dir),
+            Path(told["store"]),
+            Path(told["home"]),
+            dict(told["secrets"]),
+            frozenset(map(str, told["current"])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidValue(

@@ -25,6 +25,7 @@ TREE = {
     "RunClosed": ("ConflictError", "", "run_closed"),
     "StageError": ("ConflictError", "", "stage_order"),
     "ResumeRefused": ("ConflictError", "", "resume_refused"),
+    "ReproduceRefused": ("ConflictError", "", "reproduce_refused"),
     "OwnershipError": ("ConflictError", "PermissionError", "ownership"),
     "InvalidInputError": ("RunbundleError", "ValueError", "invalid_input"),
     "InvalidName": ("InvalidInputError", "", "invalid_name"),
