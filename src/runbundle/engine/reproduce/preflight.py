@@ -234,7 +234,7 @@ def _input(recorded: Recorded, options: Options, told: Mapping[str, Any]) -> Poi
     if not options.takes_recorded(INPUTS):
         message = f"{name} is taken from {original}, which {state}"
         return Point("inputs", is_there, message, is_otherwise=not is_same)
-    message = f"{name}: {original} {state}{'' if is_same else '; the copy in the run is taken'}"
+    message = f"{name}: {original} {state}{'' if is_same else '; the recorded bytes are taken'}"
     return Point("inputs", True, message, is_otherwise=not is_same)
 
 

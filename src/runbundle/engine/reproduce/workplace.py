@@ -38,7 +38,7 @@ class Workplace:
     def keep(self, name: str) -> Path:
         """Take something in the folder out of it, so that it stays; returns where it is."""
         with os_errors("Keeping what was made", self.path):
-            place = Path(tempfile.mkdtemp(prefix=KEPT_PREFIX, dir=self.path.parent))
+            place = self.path.with_name(f"{KEPT_PREFIX}{self.path.name.removeprefix(PREFIX)}")
             (self.path / name).rename(place)
         return place
 
