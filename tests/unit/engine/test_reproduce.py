@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -269,50 +271,77 @@ def wheel(folder: Path, name: str, version: str, files: dict[str, str]) -> None:
     }
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
         for path, text in members.items():
-            archive.writestr(path, text)
-        archive.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in members))
+            archive.writestr(zipfile.ZipInfo(path), text)
+        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), "".join(f"{path},,\n" for path in members))
 
 
-def locked(code: Path, tmp_path: Path, version: str) -> str:
-    """A requirements file with hashes, of a package that is there and one that lends it this library."""
-    import hashlib  # noqa: PLC0415 - only here
-
+def locked(code: Path, tmp_path: Path, version: str, kind: str) -> None:
+    """Commit a lock file of two packages that are there: one to compute with, and one that lends this library."""
     wheels = tmp_path / "wheels"
     here = [str(Path(rb.__file__).parents[1]), *(path for path in sys.path if path.endswith("-packages"))]
     wheel(wheels, "dep", version, {"dep.py": f"FACTOR = {version}\n"})
     wheel(wheels, "lent", "1.0", {"lent.pth": "\n".join(here)})
-    lines = [f"--no-index\n--find-links {wheels}\n"]
-    for name in (f"dep-{version}", "lent-1.0"):
-        digest = hashlib.sha256((wheels / f"{name}-py3-none-any.whl").read_bytes()).hexdigest()
-        lines.append(f"{name.replace('-', '==')} --hash=sha256:{digest}\n")
-    write(code, {"requirements.txt": "".join(lines), "src/factor.py": "from dep import FACTOR\n"})
+    write(code, {"src/factor.py": "from dep import FACTOR\n", ".gitignore": "runs/\n*.lock\n"})
+    if kind == "requirements.txt":
+        lines = [f"--no-index\n--find-links {wheels}\n"]
+        for name in (f"dep-{version}", "lent-1.0"):
+            digest = hashlib.sha256((wheels / f"{name}-py3-none-any.whl").read_bytes()).hexdigest()
+            lines.append(f"{name.replace('-', '==')} --hash=sha256:{digest}\n")
+        write(code, {kind: "".join(lines)})
+    else:
+        write(code, {"pyproject.toml": PYPROJECT.format(version=version, wheels=wheels)})
+        subprocess.run(["uv", "lock", "-q"], cwd=code, check=True)
+        if kind == "pylock.toml":
+            export = ["uv", "export", "-q", "--frozen", "--all-extras", "--format", kind, "-o", kind]
+            subprocess.run(export, cwd=code, check=True, capture_output=True)
+            (code / "uv.lock").unlink()
     git(code, "add", "-A")
     git(code, "commit", "-qm", f"dep {version}")
-    return "".join(lines)
 
 
+PYPROJECT = """\
+[project]
+name = "tiny"
+version = "0"
+requires-python = ">=3.11"
+dependencies = ["lent"]
+[project.optional-dependencies]
+more = ["dep=={version}"]
+[tool.uv]
+package = false
+no-index = true
+find-links = ["{wheels}"]
+"""
+
+
+@pytest.mark.parametrize("kind", ["uv.lock", "pylock.toml", "requirements.txt"])
 def test_seed_002_section_7_the_environment_is_made_of_the_lock_file(
-    tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, code: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     if shutil.which("uv") is None:
-        pytest.skip("uv is not installed; making an environment by pip takes long")
+        pytest.skip("uv is not installed")
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    locked(code, tmp_path, "2.0")
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    locked(code, tmp_path, "2.0", kind)
     own = tmp_path / "own"
-    write(own, {"dep.py": "FACTOR = 2.0\n"})
+    write(
+        own,
+        {"dep.py": "FACTOR = 2.0\n", "dep-2.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: dep\nVersion: 2.0\n"},
+    )
     run = run_program(code, PYTHONPATH=f"{code / 'src'}{os.pathsep}{own}")
-    locked(code, tmp_path, "3.0")  # what the commit locks now is not what the run's did
+    assert run.manifest["lock_file"]["name"] == kind
+    locked(code, tmp_path, "3.0", kind)  # what the commit locks now is not what the run's did
     shutil.rmtree(own)
     point = next(point for point in preflight(run.path, Options()).points if point.code == "environment")
-    assert (point.is_good, point.message[:17]) == (True, "requirements.txt ")
+    assert (point.is_good, point.message.split()[0]) == (True, kind)
     done = reproduce(run.path, Options(is_kept=True))
     assert (done.verdict, done.notes) == ("identical", ())
     assert done.new_run_dir is not None
     assert rb.open_run(done.new_run_dir).manifest["package_versions"]["dep"] == "2.0"
     (tmp_path / "wheels/dep-2.0-py3-none-any.whl").unlink()
     shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(errors.UnavailableError, match=r"No environment came of requirements.txt: .*dep"):
+    with pytest.raises(errors.UnavailableError, match=rf"No environment came of {kind}: .*dep"):
         reproduce(run.path, Options())
 
 

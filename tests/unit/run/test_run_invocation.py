@@ -19,7 +19,7 @@ from runbundle.run.reproduction import Reproduction
 from sample_code import repository
 from sample_runs import project, run_child
 
-SECRET = "hunter22"
+HIDDEN = "hunter22"
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
@@ -120,7 +120,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> rb.Run:
     monkeypatch.setattr("runbundle.run.invocation._numbers", itertools.count())
     source = tmp_path / "x.txt"
     source.write_text("recorded")
-    with project(tmp_path / "store").start({"lr": 1, "net": {"width": 8}, "db": {"password": SECRET}}) as run:
+    with project(tmp_path / "store").start({"lr": 1, "net": {"width": 8}, "db": {"password": HIDDEN}}) as run:
         run.ingest(source)
     source.write_text("of now")
     return rb.open_run(run.path)
@@ -138,15 +138,15 @@ def made_again(old: rb.Run, folder: Path, monkeypatch: pytest.MonkeyPatch, *curr
 def test_a_run_takes_configuration_inputs_and_store_of_the_one_it_reproduces(
     old: rb.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PASSWORD", SECRET)
+    monkeypatch.setenv("PASSWORD", HIDDEN)
     new = made_again(old, tmp_path, monkeypatch, **{"db.password": "PASSWORD"})
     assert new.path.is_relative_to(tmp_path / "scratch")
     assert (new.path / "config.yaml").read_bytes() == (old.path / "config.yaml").read_bytes()
-    config = {"lr": 1, "net": {"width": 8}, "db": {"password": SECRET}}
+    config = {"lr": 1, "net": {"width": 8}, "db": {"password": HIDDEN}}
     assert new.read("seen.json") == {"config": config, "data": "recorded"}
     masked = (new.path / "config.yaml").read_text()
     assert "<secret:db.password>" in masked
-    assert SECRET not in masked
+    assert HIDDEN not in masked
     assert new.manifest["reproduces"] == {
         "run_id": old.run_id,
         "run_uuid": old.manifest["run_uuid"],
@@ -191,3 +191,12 @@ def test_a_run_in_a_repository_tells_its_command(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(code / "src")
     run = project(code).start()
     assert rb.open_run(run.path).manifest["invocation"]["folder"] == "src"
+
+
+def test_a_resumed_run_keeps_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runbundle.run.invocation._numbers", itertools.count(4))
+    home = project(tmp_path)
+    run = home.start()
+    run.finish("failed")
+    home.resume(run.run_id).finish()
+    assert rb.open_run(run.path).manifest["run_number"] == 4

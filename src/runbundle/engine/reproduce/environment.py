@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from runbundle.engine.reproduce.recorded import Recorded, within
 from runbundle.io.atomic import make_folder, replace_file
 from runbundle.io.confine import check_relative
 from runbundle.run.secrets import unmask
-from runbundle.store.conditions import kept_bytes
+from runbundle.store.conditions import kept_bytes, packages
 
 UV_LOCK, PYLOCK = "uv.lock", "pylock.toml"
 _VERSION = re.compile(r"\d+\.\d+")
@@ -69,7 +70,7 @@ def make_environment(recorded: Recorded, options: Options, tree: Path, place: Pa
     make_folder(folder)
     file = folder / check_relative(str(lock["name"]), what="the lock file")
     replace_file(file, data)
-    _install(file, place, _python_of(recorded))
+    _install(recorded, file, place)
     return Environment(place / "bin/python", place, is_locked=True)
 
 
@@ -79,10 +80,15 @@ def _python_of(recorded: Recorded) -> str:
     return found[0] if found else f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def _install(file: Path, place: Path, python: str) -> None:
-    uv = shutil.which("uv")
+def _install(recorded: Recorded, file: Path, place: Path) -> None:
+    uv, python = shutil.which("uv"), _python_of(recorded)
+    wanted = {_normal(name) for name in packages(recorded.run)}
     if file.name == UV_LOCK:
-        _run([uv or "uv", "sync", "--frozen", "--python", python], file, {"UV_PROJECT_ENVIRONMENT": str(place)})
+        sync = [uv or "uv", "sync", "--frozen", "--python", python]
+        _run(sync, file, {"UV_PROJECT_ENVIRONMENT": str(place)})
+        if wanted & _locked(file) - _installed(place):  # the run had extras, or other members of the workspace
+            every = ["--all-packages", "--all-extras", "--all-groups"]
+            _run([*sync, *every], file, {"UV_PROJECT_ENVIRONMENT": str(place)})
         return
     if uv is not None:
         _run([uv, "venv", "--python", python, str(place)], file)
@@ -91,8 +97,35 @@ def _install(file: Path, place: Path, python: str) -> None:
         _run([sys.executable, "-m", "venv", str(place)], file)
         installer = [str(place / "bin/python"), "-m", "pip", "install", "--quiet"]
     _run([*installer, *([] if file.name == PYLOCK else ["--require-hashes"]), "-r", file.name], file)
-    if (file.parent / "pyproject.toml").is_file():
+    if _project_name(file.parent) in wanted:
         _run([*installer, "--no-deps", "--editable", "."], file)
+
+
+def _normal(name: str) -> str:
+    """The name of a distribution as all its spellings have it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _locked(file: Path) -> set[str]:
+    """The distributions that a ``uv.lock`` names."""
+    found = tomllib.loads(file.read_text(encoding="utf-8"))
+    return {_normal(package["name"]) for package in found.get("package", [])}
+
+
+def _installed(place: Path) -> set[str]:
+    from importlib.metadata import distributions  # noqa: PLC0415 - few need it
+
+    folders = [str(folder) for folder in place.glob("lib/python*/site-packages")]
+    return {_normal(found.metadata["Name"]) for found in distributions(path=folders)}
+
+
+def _project_name(folder: Path) -> str | None:
+    """The distribution that a folder is the source of; None if it is of none."""
+    place = folder / "pyproject.toml"
+    if not place.is_file():
+        return None
+    name = tomllib.loads(place.read_text(encoding="utf-8")).get("project", {}).get("name")
+    return _normal(name) if isinstance(name, str) else None
 
 
 def _run(command: Sequence[str], file: Path, more: Mapping[str, str] | None = None) -> None:
