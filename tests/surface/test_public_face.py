@@ -78,13 +78,24 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "said"),
-    [(0, "completed () no bread today"), (1, "completed 2"), (3, "4 (4, 4) ()")],
-    ids=["contract", "resume", "predictions"],
+    [
+        (0, "completed () no bread today"),
+        (1, "completed 2"),
+        (3, "4 (4, 4) ()"),
+        (6, "within tolerance lr: 0.1, then 0.2 loss: 0.9, then 0.8"),
+    ],
+    ids=["contract", "resume", "predictions", "diff"],
 )
 def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -> None:
     guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
     done = run_python(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[number], tmp_path)
     assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
+def test_the_example_of_reproductions_runs(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reproduce.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = run_python(example, tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_the_example_of_a_checkpoint_runs(tmp_path: Path) -> None:

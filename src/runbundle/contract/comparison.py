@@ -42,7 +42,7 @@ class Comparison:
         ContractError: the fields contradict each other.
     """
 
-    by: By = By.VALUES
+    by: By | str = By.VALUES
     rtol: float = 0.0
     atol: float = 0.0
     max_share: float = 0.0

@@ -44,7 +44,7 @@ def to_mapping(contract: Contract) -> dict[str, Any]:
 def _spec_mapping(spec: ArtifactSpec) -> dict[str, Any]:
     mapping = {**dataclasses.asdict(spec), "required": spec.required.value}
     if spec.compare is not None:
-        mapping["compare"] |= {"by": spec.compare.by.value, "ignore": list(spec.compare.ignore)}
+        mapping["compare"] |= {"by": str(spec.compare.by), "ignore": list(spec.compare.ignore)}
     return {name: value for name, value in mapping.items() if name not in _PARTS or value is not None}
 
 

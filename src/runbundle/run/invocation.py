@@ -26,9 +26,10 @@ VARIABLES = (
 _numbers = itertools.count()
 
 
-def next_number() -> int:
-    """Which run of this process is being made: 0, 1, 2 ..."""
-    return next(_numbers)
+def next_number() -> int | None:
+    """Which run of this process is being made: 0, 1, 2 ...; None in a worker, to which runs come in no order."""
+    workers = sys.modules.get("multiprocessing.process")
+    return next(_numbers) if workers is None or workers.parent_process() is None else None
 
 
 def invocation(command: Sequence[str], root: Path | None, folder: Path | None) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 ``runbundle reproduce`` starts the recorded command with ``RUNBUNDLE_REPRODUCE`` set to the old run's folder. The run
 that has the old one's project and number in its process then takes the old one's place; further ones that the same
-command makes are runs like any other, and all lie in a store that does not stay.
+command makes are runs like any other, and all lie in a store that does not stay. In workers, to which runs come in no
+order, each takes the place, and the one with the same inputs is held against the old one.
 """
 
 from __future__ import annotations
@@ -75,10 +76,10 @@ class Reproduction:
         """That of the old run."""
         return _manifest(self.run_dir)
 
-    def is_of(self, project_name: str, number: int) -> bool:
-        """Whether the run that a project makes now stands for the old one."""
+    def is_of(self, project_name: str, number: int | None) -> bool:
+        """Whether the run that a project makes now stands for the old one; in a worker any may."""
         told = self.manifest
-        return bool((told["project_name"], told.get("run_number", 0)) == (project_name, number))
+        return bool(told["project_name"] == project_name and number in (None, told.get("run_number", 0)))
 
     def settings(self, given: Settings) -> Settings:
         """What the new run is given: the old one's configuration, its secrets put back; and the link to it.

@@ -173,6 +173,37 @@ def test_of_several_runs_that_a_command_makes_each_is_made_again_by_its_number(c
         assert (done.verdict, done.diff.is_same) == ("identical", not done.diff.conditions["environment"])
 
 
+def test_of_runs_that_workers_make_each_is_made_again_by_its_inputs(code: Path) -> None:
+    names = ("a.txt", "b.txt", "c.txt")
+    write(code, {"train.py": POOL, **{name: name for name in names}})
+    git(code, "add", "-A")
+    git(code, "commit", "-qm", "a pool")
+    runs = start_program(code, *names)
+    assert len(runs) == 3
+    for run in runs:
+        assert "run_number" not in run.manifest
+        assert again(run).verdict == "identical"
+
+
+POOL = """\
+import multiprocessing
+import pathlib
+import sys
+
+import runbundle as rb
+
+
+def work(name):
+    with rb.start("pool", {"same": 1}) as run:
+        run.save("x.json", run.ingest(pathlib.Path(name).absolute()).read_text())
+
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(work, sys.argv[1:], chunksize=1)
+"""
+
+
 def test_a_reproduction_is_itself_reproducible(code: Path) -> None:
     first = again(run_program(code), is_kept=True)
     assert first.new_run_dir is not None

@@ -18,7 +18,7 @@ from sample_runs import CONTRACT, abandon, project, write_all
 
 IMAGES = rb.ArtifactSpec("view", "views", "view", ".png", "png", compare=rb.Comparison(atol=2))
 TIMED = rb.ArtifactSpec("timed", "facts", "timed", ".json", "json", compare=rb.Comparison(ignore=("*.at", "at")))
-PLOT = rb.ArtifactSpec("plot", "views", "plot", ".png", "png", compare=rb.Comparison(by="nothing"))  # type: ignore[arg-type]
+PLOT = rb.ArtifactSpec("plot", "views", "plot", ".png", "png", compare=rb.Comparison(by="nothing"))
 RULED = rb.Contract("ruled", "1", artifacts=tuple(replace(spec, required="optional") for spec in (IMAGES, TIMED, PLOT)))  # type: ignore[arg-type]
 
 

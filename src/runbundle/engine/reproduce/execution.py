@@ -170,7 +170,12 @@ class Execution:
                 hint="See what it said above; a runbundle in its environment that cannot do this leaves none either",
                 run=self.recorded.run.run_id,
             )
-        return found[-1]
+        inputs = _digests(self.recorded.run)
+        return next((run for run in found if _digests(run) == inputs), found[-1])
+
+
+def _digests(run: Run) -> set[str]:
+    return {str(told["sha256"]) for told in run.manifest["inputs"]}
 
 
 def _runs(store: Path) -> Iterator[Run]:

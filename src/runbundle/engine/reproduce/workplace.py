@@ -56,7 +56,8 @@ def clear_leftovers() -> None:
             fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _clear(lock.with_name(lock.name.removesuffix(_LOCK)))
+                if os.fstat(fd).st_uid == os.getuid():
+                    _clear(lock.with_name(lock.name.removesuffix(_LOCK)))
             finally:
                 os.close(fd)
 
