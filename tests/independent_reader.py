@@ -464,6 +464,7 @@ def project(journal: Journal, config_resolved: Any) -> Json:
 
 OPTIONAL_FIELDS = (  # section 4
     *("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info"),
+    *("invocation", "run_number", "reproduces"),
 )
 MANIFEST_FIELDS = frozenset(  # section 4
     [

@@ -156,8 +156,8 @@ def own_folder(tmp_path: Path) -> Iterator[None]:
     """Runs of the tests start in a folder of their own, outside of any repository."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_PROJECT", "RUNBUNDLE_RUN_DIR", "RUNBUNDLE_DISABLED"):
-            patch.delenv(name, raising=False)
+        for name in ("STORE", "PROJECT", "RUN_DIR", "DISABLED", "REPRODUCE", "REPRODUCE_PLAN"):
+            patch.delenv(f"RUNBUNDLE_{name}", raising=False)
         patch.setenv("XDG_CACHE_HOME", f"{tmp_path}.cache")
         yield
     forget_runs()  # what a test leaves open stays so, also when this process ends

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runbundle.base.errors import RunbundleError
     from runbundle.base.findings import Finding, Report
     from runbundle.cli.exits import report_error, run_command
+    from runbundle.contract.comparison import Comparison
     from runbundle.contract.contract import Contract
     from runbundle.contract.layout import Layout
     from runbundle.contract.predictions import predictions
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
     from runbundle.run.run import Run, open_run
     from runbundle.run.runio import RunIO
     from runbundle.run.scope import ScopedRunIO
+    from runbundle.store.diff import diff
 
 __all__ = [
     "ArtifactRecord",
     "ArtifactSpec",
     "BatchReport",
     "CollisionPolicy",
+    "Comparison",
     "Contract",
     "Done",
     "Finding",
@@ -62,6 +65,7 @@ __all__ = [
     "StageSpec",
     "__version__",
     "batch",
+    "diff",
     "errors",
     "join",
     "models",
@@ -77,6 +81,7 @@ _HOMES = {
     "ArtifactSpec": "contract.spec",
     "BatchReport": "engine.batch",
     "CollisionPolicy": "run.ingest",
+    "Comparison": "contract.comparison",
     "Contract": "contract.contract",
     "Done": "engine.batch",
     "Finding": "base.findings",
@@ -94,6 +99,7 @@ _HOMES = {
     "StageContext": "engine.pipeline",
     "StageSpec": "contract.spec",
     "batch": "engine.batch",
+    "diff": "store.diff",
     "join": "run.project",
     "open_run": "run.run",
     "predictions": "contract.predictions",

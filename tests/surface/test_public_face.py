@@ -34,7 +34,7 @@ def run_python(code: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_public_names_are_few_and_each_is_there() -> None:
-    assert len(rb.__all__) <= 30
+    assert len(rb.__all__) <= 36
     assert dir(rb) == sorted(rb.__all__)
     assert [name for name in rb.__all__ if getattr(rb, name, None) is None] == []
 
@@ -83,13 +83,20 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
         (1, "completed 2"),
         (3, "4 (4, 4) ()"),
         (5, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
+        (7, "within tolerance lr: 0.1, then 0.2 loss: 0.9, then 0.8"),
     ],
-    ids=["contract", "resume", "predictions", "models"],
+    ids=["contract", "resume", "predictions", "models", "diff"],
 )
 def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -> None:
     guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
     done = run_python(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[number], tmp_path)
     assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
+def test_the_example_of_reproductions_runs(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/reproduce.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = run_python(example, tmp_path)
+    assert (done.stdout, done.stderr) == ("", "")
 
 
 def test_the_example_of_a_checkpoint_runs(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@
     │   ├── StageError
     │   ├── ResumeRefused
     │   ├── PromotionRefused
+    │   ├── ReproduceRefused
     │   └── OwnershipError       PermissionError
     ├── InvalidInputError        ValueError         what was given cannot be taken
     │   ├── InvalidName
@@ -213,6 +214,12 @@ class PromotionRefused(ConflictError):
     """The run is not one from which a model may come, or the rule that was given does not hold for it."""
 
     code = "promotion_refused"
+
+
+class ReproduceRefused(ConflictError):
+    """The run cannot be made again: it lacks what that takes, or its command left no run to compare."""
+
+    code = "reproduce_refused"
 
 
 class OwnershipError(ConflictError, PermissionError):

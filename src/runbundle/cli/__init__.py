@@ -1,4 +1,4 @@
-"""The command line: ``runbundle ls | show | check | verify | repair | models``.
+"""The command line: ``runbundle ls | show | check | verify | diff | reproduce | repair | models``.
 
 Each command is a module with ``add`` (its arguments) and ``run`` (parse, call one function below, render). Data goes
 to stdout, everything else to stderr.
@@ -21,6 +21,8 @@ COMMANDS = {
     "show": "show what a run is and what it holds",
     "check": "is a run complete? Hold it against its contract",
     "verify": "is a run intact? Hash every byte against the seal",
+    "diff": "what differs between two runs? Conditions first, then results",
+    "reproduce": "make a run again from what it recorded, and compare the two",
     "repair": "bring what a crash left of a run to a state that verifies; nothing is deleted",
     "models": "list, promote, take in, name and find models",
 }

@@ -13,6 +13,7 @@ from runbundle.base.errors import (
     RunbundleError,
     UnsupportedVersion,
 )
+from runbundle.contract.comparison import Comparison
 from runbundle.contract.contract import Contract
 from runbundle.contract.layout import Layout
 from runbundle.contract.model import ModelSpec
@@ -21,7 +22,7 @@ from runbundle.contract.spec import ArtifactSpec, StageSpec
 
 SCHEMA_VERSION = 1
 # what a spec may have besides: readers that do not know it are not shown what is not there
-_PARTS: Mapping[str, type[Any]] = {"roster": RosterSpec, "model": ModelSpec}
+_PARTS: Mapping[str, type[Any]] = {"roster": RosterSpec, "model": ModelSpec, "compare": Comparison}
 
 _T = TypeVar("_T")
 
@@ -43,6 +44,8 @@ def to_mapping(contract: Contract) -> dict[str, Any]:
 
 def _spec_mapping(spec: ArtifactSpec) -> dict[str, Any]:
     mapping = {**dataclasses.asdict(spec), "required": spec.required.value}
+    if spec.compare is not None:
+        mapping["compare"] |= {"by": str(spec.compare.by), "ignore": list(spec.compare.ignore)}
     return {name: value for name, value in mapping.items() if name not in _PARTS or value is not None}
 
 
@@ -162,7 +165,8 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
         annotation = annotations[name]
         fits = (
             (value is None and "None" in annotation)
-            or (annotation.startswith(("str", "Required")) and isinstance(value, str))
+            or (annotation.startswith(("str", "Required", "By")) and isinstance(value, str))
+            or (annotation.startswith("float") and isinstance(value, int | float) and not isinstance(value, bool))
             or (name in _PARTS and isinstance(value, _PARTS[name]))
             or (annotation.startswith("bool") and isinstance(value, bool))
             or (annotation.startswith("Mapping") and isinstance(value, Mapping))

@@ -10,6 +10,7 @@ from typing import Any
 from runbundle.base import jsontext
 from runbundle.base.errors import ContractError
 from runbundle.base.ids import check_identifier, check_token, plain
+from runbundle.contract.comparison import Comparison
 from runbundle.contract.model import ModelSpec
 from runbundle.contract.roster import RosterSpec
 from runbundle.contract.schema import check_schema
@@ -53,6 +54,7 @@ class ArtifactSpec:
             or ``{"columns": {name: rule}}``; see ``runbundle.contract.schema``.
         roster: the document that lists all variants with their facts, or None; then each is written with a variant.
         model: where the artifact belongs if it is promoted to a model, or None.
+        compare: when two of it, of two runs, are the same; left out, when they have equal values.
 
     Raises:
         ContractError, InvalidName: the fields contradict each other or a name cannot be taken.
@@ -71,6 +73,7 @@ class ArtifactSpec:
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
     roster: RosterSpec | None = None
     model: ModelSpec | None = None
+    compare: Comparison | None = None
 
     def __post_init__(self) -> None:
         for name in ("artifact_id", "kind", "suffix", "ext", "format", "stage", "description"):

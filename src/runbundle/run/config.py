@@ -135,6 +135,19 @@ def _places(places: list[str]) -> str:
     return ", ".join(places[:_SHOWN]) + (f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else "")
 
 
+def differing(left: Any, right: Any, where: str = "") -> list[str]:
+    """The dotted places at which two configurations differ, each at the depth where they part; sorted."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = sorted(left.keys() | right.keys())
+        parts = ((key, key in left and key in right) for key in keys)
+        return [
+            place
+            for key, is_in_both in parts
+            for place in (differing(left[key], right[key], below(where, key)) if is_in_both else [below(where, key)])
+        ]
+    return [] if type(left) is type(right) and left == right else [where]
+
+
 def texts(value: Any, where: str = "", *, with_keys: bool = False) -> Iterator[tuple[str, str]]:
     """Each text in a configuration, with its place: ``model.layers[1]``."""
     if isinstance(value, str):

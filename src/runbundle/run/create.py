@@ -22,8 +22,9 @@ from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.io.unseen import UnseenFolder
 from runbundle.run import provenance
-from runbundle.run.code import GitState, code_here
+from runbundle.run.code import GitState, code_here, current_folder
 from runbundle.run.evidence import Evidence
+from runbundle.run.invocation import invocation
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
 from runbundle.run.manifest import MANIFEST, project_manifest
@@ -187,7 +188,7 @@ def _fill(
         {
             "record": "attempt",
             "ts_utc": now,
-            **attempt_start(1, code, told, plan.durability, settings.shown, evidence.told),
+            **attempt_start(1, code, told, plan.durability, settings.shown, {**evidence.told, **settings.link}),
         },
     ):
         state.apply(record, Pointer(CREATOR, log.append(record, is_checked=True)))
@@ -220,6 +221,7 @@ def attempt_start(
         "host": provenance.host(),
         **{name: keys for name, keys in masked.items() if keys},
         **provenance.accelerator(),
+        **invocation(command, code.root, current_folder()),
         **kept,
         **digests,
     }

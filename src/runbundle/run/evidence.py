@@ -175,7 +175,8 @@ def _lock_file(here: Path, top: Path, files: dict[str, bytes]) -> dict[str, Any]
                 shown = _without_credentials(data)
                 told = _put(files, place.name, shown)
                 is_masked = {"is_masked": True} if shown != data else {}
-                return {"name": place.name, **told, **is_masked}
+                where = {"folder": folder.relative_to(top).as_posix()} if folder.is_relative_to(top) else {}
+                return {"name": place.name, **where, **told, **is_masked}
         if folder == top:
             break
     return None

@@ -51,7 +51,7 @@ def ask(folder: Path, *arguments: str, most: int = _MOST_TEXT) -> Answer:
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "--no-pager", *arguments]
     try:
         process = subprocess.Popen(  # noqa: S603 - our own arguments
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=own_environment()
         )
     except FileNotFoundError:
         is_there = any((above / ".git").exists() for above in (folder, *folder.parents))
@@ -61,7 +61,8 @@ def ask(folder: Path, *arguments: str, most: int = _MOST_TEXT) -> Answer:
     return _read(process, most)
 
 
-def _environment() -> dict[str, str]:
+def own_environment() -> dict[str, str]:
+    """This process's environment without what points git elsewhere, for a git that asks nobody anything."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name.startswith(_KEPT)}
     return {**own, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 

@@ -20,6 +20,7 @@ from runbundle.io.atomic import Staged, Written, copy_into, hash_file, os_errors
 from runbundle.io.confine import inside, read_regular
 from runbundle.run.given import given_path
 from runbundle.run.provenance import plain_text
+from runbundle.run.reproduction import input_of
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
 
@@ -49,6 +50,7 @@ def ingest(session: Session, source: str | Path, policy: CollisionPolicy | str) 
                 f"ingest() takes an absolute path, not {str(source)!r}", hint="Resolve it first: Path(p).resolve()"
             )
         name = check_component(path.name, what="input")
+        path = input_of(session.state, path)
         with os_errors("Looking for the input", path):
             if not path.is_file():
                 raise InputNotFound(f"There is no file {path}", hint="Check the path", path=path)

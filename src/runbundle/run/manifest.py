@@ -25,10 +25,14 @@ FIELDS = frozenset(
         *("input_original_path", "input_copied_path", "input_sha256"),
     }
 )
+OF_THE_RUN = ("run_number", "reproduces")  # the same in each of its attempts
 # of the last attempt, where its record has them, and the models that were used; runs of earlier writers may have facts
 # of these names
 MORE_FIELDS = frozenset(
-    ("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info", "models")
+    (
+        *("masked", "masked_command", "provenance", "lock_file", "torch_version", "cuda_version", "device_info"),
+        *("models", "invocation", *OF_THE_RUN),
+    )
 )
 _KNOWN_FEATURES: tuple[str, ...] = ()
 _TYPES: Mapping[str, Any] = {

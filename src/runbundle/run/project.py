@@ -25,6 +25,7 @@ from runbundle.run.given import given_path
 from runbundle.run.join import RUN_DIR_VARIABLE
 from runbundle.run.manifest import FIELDS, MANIFEST, MORE_FIELDS, read_manifest
 from runbundle.run.reopen import reopen
+from runbundle.run.reproduction import Reproduction, linked
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
 from runbundle.run.settings import Settings, read_contract
@@ -93,7 +94,7 @@ class Project:
         open_run = os.environ.get(RUN_DIR_VARIABLE)
         if open_run and _may_write(open_run):
             return joined(open_run, self.durability)
-        return RunIO(create_run(self._plan(), settings, run_id))
+        return RunIO(create_run(self._plan(), linked(settings, self.name), run_id))
 
     def resume(self, run_id: str, config: Any = None, *, allow_changed: bool = False) -> RunIO:
         """Open a failed, aborted or interrupted run for another attempt.
@@ -138,7 +139,11 @@ class Project:
         return Path(self._plan().folder_of_runs)
 
     def _plan(self) -> Plan:
-        store = home = default_store() if self.store is None else given_path(self.store, what="the store")
+        again = Reproduction.here()
+        if again is None:
+            store = home = default_store() if self.store is None else given_path(self.store, what="the store")
+        else:
+            store, home = again.store, again.home
         is_there = _is_there(store)
         if is_disabled():
             with os_errors("Making a store that does not stay", "."):

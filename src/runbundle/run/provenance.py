@@ -115,8 +115,11 @@ def system() -> str:
 
 
 def command() -> list[str]:
-    """The command line of this process."""
-    return [plain_text(word) for word in getattr(sys, "orig_argv", sys.argv)]
+    """The command line of this process; of a worker that ``multiprocessing`` started, that of its program."""
+    words = list(getattr(sys, "orig_argv", sys.argv))
+    if "--multiprocessing-fork" in words:  # it says nothing but which pipe to read; sys.argv is its program's
+        words = [words[0], *sys.argv]
+    return [plain_text(word) for word in words]
 
 
 def plain_text(value: object) -> str:

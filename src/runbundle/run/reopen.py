@@ -23,7 +23,7 @@ from runbundle.run.finish import COMPLETED
 from runbundle.run.follow import follow, log_paths
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
-from runbundle.run.manifest import MANIFEST, RUNNING, read_manifest
+from runbundle.run.manifest import MANIFEST, OF_THE_RUN, RUNNING, read_manifest
 from runbundle.run.metrics import METRICS_FILE
 from runbundle.run.provenance import plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
@@ -184,7 +184,7 @@ def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     digests = {**_config_digests(session, settings, last), "contract_sha256": before["contract_sha256"]}
     if settings is not None:
         session.config, session.shown = settings.config.resolved, settings.shown
-    kept = _keep_evidence(session, code, last)
+    kept = {**_keep_evidence(session, code, last), **{name: before[name] for name in OF_THE_RUN if name in before}}
     shown = session.shown or Shown(session.config, session.config, tuple(before.get("masked", ())))
     session.attempt = last + 1
     session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability, shown, kept))

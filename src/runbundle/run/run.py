@@ -103,6 +103,11 @@ class Run:
         """The final scalars: the last value of each series, and over them ``run.summary``."""
         return self._points.scalars()
 
+    @property
+    def series_names(self) -> list[str]:
+        """The names of the metrics that have a series, sorted."""
+        return sorted(self._points.by_name)
+
     @overload
     def series(self, name: str, *, raw: Literal[False] = False) -> Series: ...
     @overload

@@ -191,6 +191,23 @@ def _is_value(text: str) -> bool:
     return bool(text) and not _REFERENCE.match(text) and not _MASK.fullmatch(text)
 
 
+def masks(value: Any) -> set[str]:
+    """The keys of all that is masked in a value: text, or lists and dicts of it."""
+    if isinstance(value, str):
+        return {found[8:-1] for found in _MASK.findall(value)}
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return {key for item in items for key in masks(item)}
+
+
+def unmask(value: Any, secret: Callable[[str], str]) -> Any:
+    """A copy of a value with each mask in its texts taken off; ``secret`` gives what was masked under a key."""
+    if isinstance(value, str):
+        return _MASK.sub(lambda found: secret(found[0][8:-1]), value)
+    if isinstance(value, Mapping):
+        return {key: unmask(item, secret) for key, item in value.items()}
+    return [unmask(item, secret) for item in value] if isinstance(value, list | tuple) else value
+
+
 def _found(config: Mapping[str, Any]) -> dict[str, str]:
     """The secrets of a configuration that are long enough to be looked for, each with its dotted key."""
     found = dict(_secrets(config, "", is_secret=False))

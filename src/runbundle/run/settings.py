@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,12 @@ class Settings:
 
     Attributes:
         config: as the running process has it. shown: as the run's files have it, without secrets.
+        link: what the record of the first attempt says besides: the run's number, and which run it reproduces.
     """
 
     config: Config
     shown: Shown
+    link: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Any) -> Settings:

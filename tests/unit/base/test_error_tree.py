@@ -28,6 +28,7 @@ TREE = {
     "StageError": ("ConflictError", "", "stage_order"),
     "ResumeRefused": ("ConflictError", "", "resume_refused"),
     "PromotionRefused": ("ConflictError", "", "promotion_refused"),
+    "ReproduceRefused": ("ConflictError", "", "reproduce_refused"),
     "OwnershipError": ("ConflictError", "PermissionError", "ownership"),
     "InvalidInputError": ("RunbundleError", "ValueError", "invalid_input"),
     "InvalidName": ("InvalidInputError", "", "invalid_name"),

@@ -476,6 +476,7 @@ def test_seed_002_section_7_the_lock_file_is_kept_with_its_digest(
     assert data is not None
     assert told == {
         "name": name,
+        "folder": "below" if f"below/{name}" in there else ".",
         "path": f"provenance/{name}",
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
