@@ -52,9 +52,12 @@ def train(run: rb.RunIO, settings: Settings, progress: Progress = lambda *_: Non
 def take_frames(run: rb.RunIO, settings: Settings, progress: Progress) -> Split:
     """Ingest the file of frames, rendered if it is not there, and split it."""
     place = Path(settings.frames.file).absolute()
-    if not place.exists():
+    try:
+        taken = run.ingest(place)  # first: a run that is made again has its frames, wherever they were
+    except rb.errors.InputNotFound:
         save(rendered(settings, progress), place)
-    frames = load(run.ingest(place))
+        taken = run.ingest(place)
+    frames = load(taken)
     if frames.images.shape[1:3] != (settings.frames.height, settings.frames.width):
         raise rb.errors.InvalidConfig(
             f"{place.name} holds frames of {frames.images.shape[2]} x {frames.images.shape[1]}",
