@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -40,43 +40,52 @@ def invocation(command: Sequence[str], root: Path | None, folder: Path | None) -
         root: the top of the repository.
         folder: the current folder.
     """
-    if root is None or folder is None or not folder.is_relative_to(root):
+    if root is None or folder is None:
+        return {}
+    return _invocation(tuple(command), str(root), str(folder), sys.prefix, tuple(sys.path))
+
+
+@lru_cache(maxsize=64)
+def _invocation(
+    command: tuple[str, ...], root: str, folder: str, prefix: str, modules: tuple[str, ...]
+) -> Mapping[str, Any]:
+    """Made once for the runs of a process: nothing of it changes under most programs."""
+    if not Path(folder).is_relative_to(root):
         return {}
     return {
         "invocation": {
-            "folder": plain_text(folder.relative_to(root).as_posix()),
-            "places": list(_places(tuple(command), str(root), sys.prefix)),
+            "folder": plain_text(Path(folder).relative_to(root).as_posix()),
+            "places": list(_places(command, root, prefix)),
             "variables": {name: plain_text(os.environ[name]) for name in VARIABLES if name in os.environ},
-            "python_path": list(_python_path(tuple(sys.path), str(root), sys.prefix)),
+            "python_path": list(_python_path(modules, root, prefix)),
         }
     }
 
 
-@lru_cache(maxsize=64)
-def _places(command: tuple[str, ...], root: str, prefix: str) -> tuple[Mapping[str, Any], ...]:
-    found: list[Mapping[str, Any]] = [{"word": 0, "of": PYTHON}] if command else []
+def _places(command: tuple[str, ...], root: str, prefix: str) -> Iterator[Mapping[str, Any]]:
+    if command:
+        yield {"word": 0, "of": PYTHON}
     for number, word in enumerate(command[1:], 1):
         before, sign, value = word.partition("=")
         after = f"{before}{sign}" if sign and not word.startswith("/") else ""  # as in --config=/repository/a.yaml
         place = _place(value if after else word, root, prefix)
         if place is not None:
-            found.append({"word": number, **place, **({"after": after} if after else {})})
-    return tuple(found)
+            yield {"word": number, **place, **({"after": after} if after else {})}
 
 
 def _place(path: str, root: str, prefix: str) -> Mapping[str, str] | None:
-    """What an absolute path belongs to; an environment may lie in its repository, and then comes first."""
+    """What an absolute path belongs to; of the environment and the repository one may lie in the other."""
     if not path.startswith("/"):
         return None
-    for owner, top in ((ENVIRONMENT, prefix), (REPOSITORY, root)):
+    owners = ((ENVIRONMENT, prefix), (REPOSITORY, root))
+    for owner, top in sorted(owners, key=lambda owner: -len(owner[1])):
         relative = os.path.relpath(path, top)
         if relative.partition("/")[0] != "..":
             return {"of": owner, "path": relative}
     return None
 
 
-@lru_cache(maxsize=64)
-def _python_path(entries: tuple[str, ...], root: str, prefix: str) -> tuple[str, ...]:
+def _python_path(entries: tuple[str, ...], root: str, prefix: str) -> Iterator[str]:
     """The folders of the repository that modules are imported from; editable installs are among them."""
     places = (_place(entry, root, prefix) for entry in entries)
-    return tuple(dict.fromkeys(plain_text(at["path"]) for at in places if at and at["of"] == REPOSITORY))
+    return iter(dict.fromkeys(plain_text(at["path"]) for at in places if at and at["of"] == REPOSITORY))

@@ -51,6 +51,9 @@ def reseal(run_dir: Path, change: Callable[[dict[str, Any]], object]) -> None:
     journal.close()
     manifest = json.loads((run_dir / "run_manifest.json").read_text())
     manifest |= {name: records[1][name] for name in manifest.keys() & records[1].keys() if name != "attempts"}
+    for name in ("provenance", "invocation"):
+        if name not in records[1]:
+            manifest.pop(name, None)
     manifest["attempts"][0] |= {name: records[1][name] for name in ("host", "command", "git_hash", "git_dirty")}
     (run_dir / "run_manifest.json").write_text(
         json.dumps(manifest, ensure_ascii=False, indent=2, sort_keys=True) + "\n", encoding="utf-8"
@@ -112,6 +115,23 @@ def test_files_that_were_left_out_are_named_and_can_be_done_without(code: Path) 
     assert reproduce(run.path, Options(current=RUNNING.current, goes_on=True)).verdict == "identical"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda start: start["provenance"].update(diff=None), "The changes of the code were too long to keep"),
+        (lambda start: start.pop("provenance"), "the tree had changes, and they were not kept"),
+        (lambda start: start["provenance"].update(is_consistent=False), "the code changed while it was looked at"),
+    ],
+)
+def test_changes_that_were_not_kept_are_named(
+    code: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    write(code, {"src/factor.py": "FACTOR = 5\n"})
+    run = run_program(code)
+    reseal(run.path, change)
+    assert faults(preflight(run.path, RUNNING)) == {"changes": said}
+
+
 def test_a_lock_file_that_is_missing_is_named(code: Path) -> None:
     run = run_program(code)
     assert faults(preflight(run.path, Options())) == {
@@ -156,10 +176,6 @@ def test_a_command_that_was_typed_is_told_as_such(code: Path) -> None:
 
 def test_a_run_of_an_earlier_version_is_told_what_it_did_not_record(code: Path) -> None:
     run = run_program(code)
-    manifest = run.path / "run_manifest.json"
-    manifest.write_text(
-        json.dumps({k: v for k, v in json.loads(manifest.read_text()).items() if k != "invocation"}, indent=2) + "\n"
-    )
     reseal(run.path, lambda start: start.pop("invocation"))
     assert faults(preflight(run.path, RUNNING))["command"].startswith("it was not recorded where")
 

@@ -50,6 +50,16 @@ def test_words_that_name_places_are_told_by_what_they_belong_to(
     ]
 
 
+def test_a_repository_may_lie_in_the_folder_of_an_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "envs/code"
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "envs"))
+    found = dict(invocation(["python", f"{root}/x.py", f"{tmp_path}/envs/bin/tool"], root, root))["invocation"]
+    assert [(place["of"], place["path"]) for place in found["places"][1:]] == [
+        ("repository", "x.py"),
+        ("environment", "bin/tool"),
+    ]
+
+
 def test_folders_of_modules_in_the_repository_are_told_and_those_of_the_environment_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
