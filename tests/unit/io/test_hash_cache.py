@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbundle import errors
-from runbundle.io import hashcache
+from runbundle.io import atomic, hashcache
 from runbundle.io.hashcache import cache_folder, cached_hash
 
 SECOND = 1_000_000_000
@@ -24,7 +24,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were hashed, as they are."""
     found: list[str] = []
-    real = hashcache.hash_file
+    real = atomic.hash_file
 
     def spy(path: str) -> object:
         found.append(path)
@@ -91,7 +91,7 @@ def test_a_file_that_changes_under_the_hashing_is_not_remembered(
     file: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
 ) -> None:
     now = later(file)
-    real = hashcache.hash_file
+    real = atomic.hash_file
 
     def change(path: str) -> object:
         found = real(path)
