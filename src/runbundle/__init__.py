@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from runbundle.run.run import Run, open_run
     from runbundle.run.runio import RunIO
     from runbundle.run.scope import ScopedRunIO
+    from runbundle.store import models
     from runbundle.store.diff import diff
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base.clock import Clock, SystemClock
-from runbundle.base.errors import InputNotFound, InvalidValue, RunbundleError
+from runbundle.base.errors import InputNotFound, InvalidValue, ModelNotFound, RunbundleError
 from runbundle.contract.model import PRETRAINED, ModelSpec
 from runbundle.io.atomic import os_errors
 from runbundle.io.formats import format_for_extension, get_format
@@ -23,6 +23,7 @@ from runbundle.run.model import Model, model_paths, place_of, read_model
 from runbundle.run.provenance import plain_text
 from runbundle.run.reference import Resolved, folder_of_name, look_up
 from runbundle.run.run import Run, open_run
+from runbundle.run.runio import RunIO
 from runbundle.run.stores import default_store
 from runbundle.store.promotion import Wish, candidate_of, home_of, named_fields
 from runbundle.store.registry import Candidate, bring_in, set_alias
@@ -55,7 +56,7 @@ class ListedModel:
 
 
 def promote(  # noqa: PLR0913 - each can be told by name, and most are left out
-    run: Run | str | Path,
+    run: Run | RunIO | str | Path,
     artifact_id: str,
     *,
     variant: str | None = None,
@@ -74,7 +75,7 @@ def promote(  # noqa: PLR0913 - each can be told by name, and most are left out
     this at once; another one of that day and commit gets a number.
 
     Args:
-        run: the run, or its folder.
+        run: the run, its handle once it is finished, or its folder.
         artifact_id: which artifact.
         variant: which one of several of the id.
         skill: what the model is for: ``perception/segmentation``; left out, the artifact's spec says (``ModelSpec``).
@@ -90,7 +91,7 @@ def promote(  # noqa: PLR0913 - each can be told by name, and most are left out
         ArtifactNotFound, RunNotFound: nothing is there. DigestMismatch: the run is not as it was sealed.
         InvalidValue, InvalidName: the rule or a name cannot be taken. UnavailableError: the environment failed.
     """
-    found = run if isinstance(run, Run) else open_run(run)
+    found = run if isinstance(run, Run) else open_run(run.path if isinstance(run, RunIO) else run)
     record = found.record(artifact_id, variant)
     named = Wish(skill, name, model_variant, input_spec).over(found, artifact_id)
     place = _writable(home_of(found) if store is None else given_path(store, what="the store"))
@@ -179,8 +180,15 @@ def resolve(reference: str, *, store: str | Path | None = None) -> Path:
 
 
 def list_models(store: str | Path | None = None) -> list[ListedModel]:
-    """The models of a store, by path; one that is damaged hides no other. Their files are not hashed."""
+    """The models of a store, by path; one that is damaged hides no other. Their files are not hashed.
+
+    Raises:
+        ModelNotFound: there is no such store.
+    """
     place = _store(store)
+    with os_errors("Looking for the store", place):
+        if not place.is_dir():
+            raise ModelNotFound(f"{place} is no store: there is no such folder", hint="Give one with --store")
     return [_listed(place, path) for path in model_paths(place)]
 
 

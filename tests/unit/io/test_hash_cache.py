@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbundle import errors
-from runbundle.io import hashcache
+from runbundle.io import atomic, hashcache
 from runbundle.io.hashcache import cache_folder, cached_hash
 
 SECOND = 1_000_000_000
@@ -24,7 +24,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that were hashed, as they are."""
     found: list[str] = []
-    real = hashcache.hash_file
+    real = atomic.hash_file
 
     def spy(path: str) -> object:
         found.append(path)
@@ -87,22 +87,18 @@ def test_a_file_put_in_its_place_is_hashed(file: Path, hashed: list[str]) -> Non
     assert len(hashed) == 2
 
 
-def test_a_file_that_changes_under_the_hashing_is_not_remembered(
-    file: Path, monkeypatch: pytest.MonkeyPatch, hashed: list[str]
-) -> None:
-    now = later(file)
-    real = hashcache.hash_file
-
+def test_a_file_that_changes_under_the_hashing_is_not_remembered(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(path: str) -> object:
-        found = real(path)
+        found = atomic.hash_file(path)
         Path(path).write_bytes(b"changed")
         return found
 
-    monkeypatch.setattr(hashcache, "hash_file", change)
-    cached_hash(file, now_ns=lambda: now)
-    monkeypatch.setattr(hashcache, "hash_file", real)
+    now = later(file)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashcache, "hash_file", change)
+        cached_hash(file, now_ns=lambda: now)
+    assert not cache_folder().exists()
     assert cached_hash(file, now_ns=lambda: later(file)).sha256 == digest(file)
-    assert len(hashed) == 2
 
 
 def test_two_files_of_one_content_do_not_share_what_is_known(file: Path, hashed: list[str]) -> None:

@@ -12,7 +12,8 @@ import pytest
 import independent_reader
 import runbundle as rb
 from runbundle import errors, models
-from runbundle.io import hashcache
+from runbundle.io import atomic, hashcache
+from runbundle.io.atomic import Written
 from runbundle.run.reference import look_up
 from sample_runs import LOG, MANIFEST, SEAL, abandon, codes, run_child, trained_run
 
@@ -165,7 +166,7 @@ def test_models_are_those_of_the_runs_own_store_wherever_that_lies(tmp_path: Pat
     with rb.start("measure", store=tmp_path / "other") as run:
         with pytest.raises(errors.ModelNotFound):
             run.use_model("model://unet@best")
-        assert run.use_model("model://unet@best", store=moved)
+        assert run.use_model("model://unet@best", store=moved).is_file()
 
 
 def test_a_run_that_does_not_stay_uses_the_models_of_its_project(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +180,9 @@ def test_runs_of_any_layout_find_their_store(store: Path) -> None:
     flat = rb.Contract("flat", "1", layout=rb.Layout(name="flat", run_folder="runs/{run_id}"), allow_extras=True)
     project = rb.Project("lab", store=store, contract=flat)
     with project.start(run_id="r") as run:
-        assert rb.join(run.path).use_model(LOCAL)
+        assert rb.join(run.path).use_model(LOCAL).is_file()
         run._session.home = None
-        assert run.use_model(LOCAL)
+        assert run.use_model(LOCAL).is_file()
         run.save("x.txt", "here")
     assert look_up("run://lab/r/x.txt", store).file.read_text() == "here"
 
@@ -258,7 +259,7 @@ def test_a_name_in_two_skills_must_be_told_apart(store: Path) -> None:
     with pytest.raises(errors.InvalidValue, match="may be one of 2 models") as caught:
         models.resolve("model://unet@best", store=store)
     assert "model://other/unet, model://perception/segmentation/unet" in caught.value.hint
-    assert models.resolve("model://perception/segmentation/unet@best", store=store)
+    assert models.resolve("model://perception/segmentation/unet@best", store=store).is_file()
 
 
 @pytest.mark.parametrize("link", ["entry", "skill", "file"])
@@ -311,8 +312,12 @@ def test_a_changed_artifact_of_a_run_is_found(store: Path, run_reference: str) -
 def test_a_model_is_hashed_once_and_again_when_its_file_changes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = models.resolve(LOCAL, store=store)
     hashed: list[str] = []
-    real = hashcache.hash_file
-    monkeypatch.setattr(hashcache, "hash_file", lambda path: (hashed.append(str(path)), real(path))[1])
+
+    def spy(path: str) -> Written:
+        hashed.append(path)
+        return atomic.hash_file(path)
+
+    monkeypatch.setattr(hashcache, "hash_file", spy)
     settled = max(file.stat().st_mtime_ns, file.stat().st_ctime_ns) + 10**10
     monkeypatch.setattr(
         "runbundle.run.model.cached_hash", lambda path: hashcache.cached_hash(path, now_ns=lambda: settled)

@@ -117,6 +117,13 @@ def test_a_variant_of_an_artifact_is_promoted(store: Path) -> None:
     assert models.promote(run.path, "net", variant="b").path == second.path != first.path
 
 
+def test_a_run_is_told_by_its_handle_its_view_or_its_folder(store: Path) -> None:
+    with rb.start("segment", store=store) as run:
+        run.save("best.bin", b"w")
+    found = {models.promote(told, "best.bin", skill="s").path for told in (run, rb.open_run(run.path), run.path)}
+    assert len(found) == 1
+
+
 def test_the_same_artifact_again_is_the_model_that_is_there(store: Path, run: Path) -> None:
     first = promote(run)
     before = {place: place.stat().st_mtime_ns for place in first.folder.iterdir()}
@@ -297,7 +304,7 @@ def test_a_pickle_no_file_and_no_source_are_refused(tmp_path: Path, store: Path)
     (tmp_path / "x.onnx").write_bytes(b"not a model")
     with pytest.raises(errors.RunbundleError, match="ONNX"):
         models.add(tmp_path / "x.onnx", NAMED, source="a", store=store)
-    assert paths(store) == []
+    assert not store.exists()
 
 
 # --- aliases --------------------------------------------------------------------------------------
@@ -377,8 +384,10 @@ def test_aliases_and_models_of_a_later_version_are_refused(store: Path, run: Pat
 # --- listing --------------------------------------------------------------------------------------
 
 
-def test_a_store_without_models_has_none(tmp_path: Path) -> None:
+def test_a_store_without_models_has_none_and_no_store_is_an_error(tmp_path: Path) -> None:
     assert models.list_models(tmp_path) == []
+    with pytest.raises(errors.ModelNotFound, match="is no store"):
+        models.list_models(tmp_path / "tpyo")
 
 
 def test_a_damaged_model_hides_no_other_and_what_is_aside_is_passed_over(store: Path, run: Path) -> None:
