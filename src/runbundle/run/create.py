@@ -161,7 +161,7 @@ def _fill(
         "contract": contract,
         "layout": plan.layout.name,
         "requires": [],
-        "facts": dict(plan.facts),
+        "facts": settings.shown.hide_in(plan.facts),
     }
     evidence = Evidence.of(code)
     kept = evidence.write(folder)
