@@ -163,7 +163,7 @@ def _fill(
         "requires": [],
         "facts": settings.shown.hide_in(plan.facts),
     }
-    evidence = Evidence.of(code)
+    evidence = Evidence.of(code, settings.shown)
     kept = evidence.write(folder)
     now, host = timestamp(plan.clock.now()), provenance.host()
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}

@@ -184,8 +184,8 @@ def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     digests = {**_config_digests(session, settings, last), "contract_sha256": before["contract_sha256"]}
     if settings is not None:
         session.config, session.shown = settings.config.resolved, settings.shown
-    kept = _keep_evidence(session, code, last)
     shown = session.shown or Shown(session.config, session.config, tuple(before.get("masked", ())))
+    kept = _keep_evidence(session, code, shown, last)
     session.attempt = last + 1
     session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability, shown, kept))
     session.rewrite_manifest()
@@ -216,9 +216,9 @@ def _config_digests(session: Session, settings: Settings | None, last: int) -> M
     return settings.digests
 
 
-def _keep_evidence(session: Session, code: GitState, last: int) -> Mapping[str, Any]:
+def _keep_evidence(session: Session, code: GitState, shown: Shown, last: int) -> Mapping[str, Any]:
     """Keep what rebuilding needs, but for what the last attempt left that is the same; returns what to say of it."""
-    evidence = Evidence.of(code).since(session.state.starts[last], f"attempt.{last + 1}")
+    evidence = Evidence.of(code, shown).since(session.state.starts[last], f"attempt.{last + 1}")
     for path, data in evidence.files.items():
         session.folder(path.rpartition("/")[0])
         session.remember(session.run_dir / path, replace_file(session.run_dir / path, data).sha256)

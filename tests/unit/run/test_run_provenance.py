@@ -217,6 +217,21 @@ def test_files_that_hold_secrets_are_never_copied_be_they_new_or_changed(tree: P
 
 
 @needs_git
+def test_new_files_that_hold_a_secret_of_the_configuration_are_never_copied(tree: Path, tmp_path: Path) -> None:
+    write(tree, {"out/train.txt": b"the password is word-of-the-demo", "pin.txt": b"a1b2", "b.txt": b"xa1b2x"})
+    write(tree, {"outputs/.hydra/config.yaml": b"password: older"})
+    with project(tmp_path / "data").start({"password": "word-of-the-demo", "pin_code": {"secret": "a1b2"}}) as run:
+        pass
+    assert not [place for place in run.path.rglob("*") if place.is_file() and b"word-of-the" in place.read_bytes()]
+    told = json.loads((run.path / "provenance/untracked.json").read_text())
+    assert [file["path"] for file in told["kept"]] == ["b.txt"]
+    assert {file["path"]: (file["reason"], file["bytes"]) for file in told["left_out"]} == {
+        "out/train.txt": ("secret", 32),
+        "outputs/.hydra/config.yaml": ("secret", 15),
+        "pin.txt": ("secret", 4),
+    }
+
+
 def test_what_is_left_out_is_told_with_its_size(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newfiles, "_MOST_FILE", 100)
     monkeypatch.setattr(newfiles, "_MOST_BYTES", 150)
