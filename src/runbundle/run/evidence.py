@@ -17,9 +17,9 @@ from runbundle.base.errors import RunbundleError
 from runbundle.base.ids import check_portable, fold
 from runbundle.io.jsonbytes import pretty
 from runbundle.io.unseen import UnseenFolder
-from runbundle.run.code import Changes, GitState, current_folder
+from runbundle.run.code import Changes, GitState, current_folder, submodules_of
 from runbundle.run.newfiles import NewFiles
-from runbundle.run.provenance import installed_packages, plain_text
+from runbundle.run.provenance import installed_packages
 from runbundle.run.secrets import Shown, mask_text
 
 FOLDER = "provenance"
@@ -124,7 +124,7 @@ def _of_changes(changes: Changes, files: dict[str, bytes]) -> dict[str, Any]:
     if changes.new_files != NewFiles():
         told["untracked"] = _put(files, "untracked.json", pretty(_listing(changes.new_files, files)))
     if changes.submodules:
-        told["submodules"] = [{"path": plain_text(path), "commit": commit} for path, commit in changes.submodules]
+        told["submodules"] = [{"path": path, "commit": commit} for path, commit in submodules_of(changes)]
     return told
 
 

@@ -441,6 +441,36 @@ def test_a_resumed_run_keeps_the_changes_of_both_attempts(tree: Path, tmp_path: 
 
 
 @needs_git
+def test_files_that_a_program_left_beside_clean_code_are_no_change_of_it(tree: Path, tmp_path: Path) -> None:
+    run = project(tmp_path / "store").start()
+    run.finish("failed")
+    write(tree, {"outputs/curve.csv": b"1,2\n"})
+    code.forget_code()
+    again = project(tmp_path / "store").resume(run.run_id)
+    assert again.is_finished is False
+    again.finish("failed")
+    (tree / "outputs/curve.csv").unlink()
+    code.forget_code()
+    project(tmp_path / "store").resume(run.run_id).finish()
+
+
+@needs_git
+def test_another_commit_in_a_submodule_is_a_change_of_the_code(tree: Path, tmp_path: Path) -> None:
+    library = make_repository(tmp_path / "library", {"lib.py": b"v = 1\n"})
+    do(tree, "submodule", "add", "-q", str(library), "lib")
+    do(tree, "commit", "-q", "-m", "submodules")
+    run = project(tmp_path / "store").start()
+    run.finish("failed")
+    for value in (b"2", b"3"):
+        write(tree / "lib", {"lib.py": value})
+        do(tree / "lib", "commit", "-q", "-a", "-m", "moved")
+        code.forget_code()
+        with pytest.raises(errors.ResumeRefused, match="the code"):
+            project(tmp_path / "store").resume(run.run_id)
+        project(tmp_path / "store").resume(run.run_id, allow_changed=True).finish("failed")
+
+
+@needs_git
 def test_a_resume_under_the_same_code_keeps_nothing_twice(tree: Path, tmp_path: Path) -> None:
     write(tree, {"train.py": b"lr = 7\n", "new.py": b"first"})
     run = project(tmp_path / "store").start()
