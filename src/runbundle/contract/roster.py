@@ -22,7 +22,12 @@ _OWN_NAMES = ("contract_version", "file")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float is near to: no reader could take it for a number
+        return False
 
 
 def _is_text(value: Any) -> bool:

@@ -49,7 +49,7 @@ try:
     from hydra.core.utils import JobReturn, JobStatus
     from hydra.experimental.callback import Callback
     from hydra.types import RunMode
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig, ListConfig, OmegaConf
 except ImportError as error:
     raise MissingExtra(
         "hydra-core is needed here and is not installed", hint='Install it: pip install "runbundle[hydra]"'
@@ -120,7 +120,7 @@ class RunbundleCallback(Callback):
         return {
             "job": str(hydra.job.name),
             "config_name": hydra.job.config_name,
-            "overrides": mask_command(hydra.overrides.task)[0],
+            "overrides": mask_command(_as_given(hydra.overrides.task))[0],
             "sweep": self._sweep,
             "job_num": int(hydra.job.num) if is_sweep else None,
         }
@@ -143,6 +143,11 @@ class _Job:
         else:
             self._recording.rest()
             self._recording.end(None)
+
+
+def _as_given(words: ListConfig) -> list[str]:
+    """The words of the command line, in which ``${...}`` is text and no reference."""
+    return [str(word) for word in OmegaConf.to_container(words, resolve=False)]
 
 
 def task_config(config: DictConfig) -> DictConfig:

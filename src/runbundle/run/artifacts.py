@@ -31,7 +31,7 @@ from runbundle.io.confine import check_relative, inside, read_regular, refuse_li
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import reread
 from runbundle.run.given import given_name
-from runbundle.run.members import membership, refuse_roster
+from runbundle.run.members import membership, refuse_place, refuse_roster
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
 from runbundle.run.state import RunState
@@ -195,6 +195,8 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         check_facts(spec.schema, encoded.facts(), what=artifact_id)
     meta, description = _told(spec, encoded, offer)
     roster = membership(session, spec, filename, offer.variant, meta)
+    if not offer.by_library:
+        refuse_place(session, filename)
     place = refuse_links(str(session.run_dir), filename, what="file")
     with _reserved(
         session, (artifact_id, offer.variant), filename, replace=offer.replace, by_library=offer.by_library

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runbundle.run.git import ask
 from runbundle.run.newfiles import NewFiles, is_secret_file, read_new_files
+from runbundle.run.provenance import plain_text
 
 SHORT_HASH = 12
 _LOOKS = 4  # two that agree, and two more for a tree that was just being written
@@ -202,6 +203,11 @@ def _diff(root: Path, paths: Sequence[str], prefix: str, without: Sequence[bytes
 def _joined(*diffs: bytes | None) -> bytes | None:
     whole: Iterator[bytes] = (diff for diff in diffs if diff is not None)
     return None if None in diffs else b"".join(whole)
+
+
+def submodules_of(changes: Changes | None) -> list[tuple[str, str | None]]:
+    """The submodules that are not as the commit says, as a record tells them."""
+    return [] if changes is None else [(plain_text(path), commit) for path, commit in changes.submodules]
 
 
 def digest_of(changes: Changes | None) -> str | None:

@@ -171,9 +171,9 @@ def _fill(
         "contract": contract,
         "layout": plan.layout.name,
         "requires": [],
-        "facts": dict(plan.facts),
+        "facts": settings.shown.hide_in(plan.facts),
     }
-    evidence = Evidence.of(code)
+    evidence = Evidence.of(code, settings.shown)
     kept = evidence.write(folder)
     now, host = timestamp(plan.clock.now()), provenance.host()
     header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": CREATOR, "run": run}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from runbundle.base.errors import RunbundleError
 from runbundle.base.ids import check_portable, fold
 from runbundle.io.jsonbytes import pretty
 from runbundle.io.unseen import UnseenFolder
-from runbundle.run.code import Changes, GitState, current_folder
+from runbundle.run.code import Changes, GitState, current_folder, submodules_of
 from runbundle.run.newfiles import NewFiles
-from runbundle.run.provenance import installed_packages, plain_text
-from runbundle.run.secrets import mask_text
+from runbundle.run.provenance import installed_packages
+from runbundle.run.secrets import Shown, mask_text
 
 FOLDER = "provenance"
 LOCK_FILES = ("uv.lock", "pylock.toml")
@@ -42,8 +42,11 @@ class Evidence:
     told: Mapping[str, Any]
 
     @classmethod
-    def of(cls, code: GitState) -> Evidence:
-        """That of this process."""
+    def of(cls, code: GitState, shown: Shown) -> Evidence:
+        """That of this process, without new files that hold a secret of the configuration."""
+        if code.changes is not None and shown.known:
+            new_files = code.changes.new_files.without(shown.is_in)
+            code = replace(code, changes=replace(code.changes, new_files=new_files))
         return _evidence(code, current_folder())
 
     def write(self, folder: UnseenFolder) -> dict[str, str]:
@@ -121,7 +124,7 @@ def _of_changes(changes: Changes, files: dict[str, bytes]) -> dict[str, Any]:
     if changes.new_files != NewFiles():
         told["untracked"] = _put(files, "untracked.json", pretty(_listing(changes.new_files, files)))
     if changes.submodules:
-        told["submodules"] = [{"path": plain_text(path), "commit": commit} for path, commit in changes.submodules]
+        told["submodules"] = [{"path": path, "commit": commit} for path, commit in submodules_of(changes)]
     return told
 
 

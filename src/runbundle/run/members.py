@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runbundle.base.errors import ArtifactExists, ContractError, InvalidValue
+from runbundle.base.ids import fold
 from runbundle.contract.layout import Layout
 from runbundle.contract.roster import RosterSpec
 from runbundle.contract.spec import ArtifactSpec
@@ -51,6 +52,17 @@ def refuse_roster(session: Session, spec: ArtifactSpec) -> None:
             f"{spec.artifact_id} is a roster: it is written from the records of what it lists",
             hint="Write the artifacts that it lists, with their facts",
         )
+
+
+def refuse_place(session: Session, filename: str) -> None:
+    """Whether a roster that this writer knows of has a place, or will have it.
+
+    Raises:
+        ArtifactExists: it has: a run whose roster cannot be written could not be completed.
+    """
+    for roster_id, told in session.state.rosters.items():
+        if f"{fold(filename)}/".startswith(f"{fold(told['filename'])}/"):
+            raise ArtifactExists(f"{told['filename']} is the place of {roster_id}", hint="Give another name")
 
 
 @lru_cache(maxsize=64)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runbundle.run.git import ask
@@ -23,7 +23,8 @@ _SECRET = re.compile(
     rb"|service[._-]account[^/]*\.json)\Z",
     re.IGNORECASE,
 )
-_SECRET_FOLDER = re.compile(rb"(?:^|/)\.(?:ssh|aws|gnupg|kube|docker|azure)/")
+# Hydra writes the whole configuration of a job to .hydra/, passwords and all
+_SECRET_FOLDER = re.compile(rb"(?:^|/)\.(?:ssh|aws|gnupg|kube|docker|azure|hydra)/")
 _SOURCE = (b".py", b".pyi", b".ipynb", b".md", b".rst", b".c", b".h", b".cpp", b".rs", b".go", b".js", b".ts")
 
 
@@ -80,6 +81,15 @@ class NewFiles:
             sum(one.more for one in whole) + max(0, len(left_out) - _MOST_LEFT_OUT),
             all(one.is_complete for one in whole),
         )
+
+    def without(self, is_secret: Callable[[bytes], bool]) -> NewFiles:
+        """These, but for files whose bytes hold a secret: they are left out."""
+        found = [file for file in self.kept if is_secret(file.data)]
+        if not found:
+            return self
+        kept = tuple(file for file in self.kept if file not in found)
+        left_out = [*self.left_out, *(LeftOut(file.path, len(file.data), "secret") for file in found)]
+        return replace(self, kept=kept, left_out=tuple(sorted(left_out, key=lambda file: file.path)))
 
 
 def is_secret_file(path: bytes) -> bool:

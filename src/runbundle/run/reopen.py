@@ -16,7 +16,7 @@ from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
-from runbundle.run.code import GitState, digest_of
+from runbundle.run.code import GitState, digest_of, submodules_of
 from runbundle.run.create import attempt_start, open_session
 from runbundle.run.evidence import Evidence
 from runbundle.run.finish import COMPLETED
@@ -151,7 +151,7 @@ def _refuse_completed(session: Session) -> None:
 def _refuse_changes(session: Session, settings: Settings | None, contract: Contract | None, code: GitState) -> None:
     before = session.state.starts[session.state.attempt]
     changes = []
-    if (before["git_hash"], before["git_dirty"]) != (code.commit, code.is_dirty) or _has_other_diff(before, code):
+    if before["git_hash"] != code.commit or _has_other_changes(before, code):
         changes.append("the code")
     if settings is not None and not settings.digests.items() <= before.items():
         changes.append("the configuration")
@@ -165,12 +165,14 @@ def _refuse_changes(session: Session, settings: Settings | None, contract: Contr
         )
 
 
-def _has_other_diff(before: Mapping[str, Any], code: GitState) -> bool:
+def _has_other_changes(before: Mapping[str, Any], code: GitState) -> bool:
     """Whether tracked files have other changes than those kept; new files do not count, as programs leave some."""
     if "provenance" not in before:  # an earlier writer kept none
-        return False
-    diff = before["provenance"].get("diff") or {}
-    return bool(diff.get("sha256") != digest_of(code.changes))
+        return bool(before["git_dirty"] != code.is_dirty)
+    told = before["provenance"]
+    diff, submodules = told.get("diff") or {}, told.get("submodules", [])
+    kept = (told.get("git_fault"), diff.get("sha256"), [(item["path"], item["commit"]) for item in submodules])
+    return kept != (code.fault, digest_of(code.changes), submodules_of(code.changes))
 
 
 def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
@@ -184,8 +186,9 @@ def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     digests = {**_config_digests(session, settings, last), "contract_sha256": before["contract_sha256"]}
     if settings is not None:
         session.config, session.shown = settings.config.resolved, settings.shown
-    kept = {**_keep_evidence(session, code, last), **{name: before[name] for name in OF_THE_RUN if name in before}}
     shown = session.shown or Shown(session.config, session.config, tuple(before.get("masked", ())))
+    of_the_run = {name: before[name] for name in OF_THE_RUN if name in before}
+    kept = {**_keep_evidence(session, code, shown, last), **of_the_run}
     session.attempt = last + 1
     session.say("attempt", **attempt_start(session.attempt, code, digests, session.durability, shown, kept))
     session.rewrite_manifest()
@@ -216,9 +219,9 @@ def _config_digests(session: Session, settings: Settings | None, last: int) -> M
     return settings.digests
 
 
-def _keep_evidence(session: Session, code: GitState, last: int) -> Mapping[str, Any]:
+def _keep_evidence(session: Session, code: GitState, shown: Shown, last: int) -> Mapping[str, Any]:
     """Keep what rebuilding needs, but for what the last attempt left that is the same; returns what to say of it."""
-    evidence = Evidence.of(code).since(session.state.starts[last], f"attempt.{last + 1}")
+    evidence = Evidence.of(code, shown).since(session.state.starts[last], f"attempt.{last + 1}")
     for path, data in evidence.files.items():
         session.folder(path.rpartition("/")[0])
         session.remember(session.run_dir / path, replace_file(session.run_dir / path, data).sha256)

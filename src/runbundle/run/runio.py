@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from runbundle.base.clock import SystemClock
-from runbundle.base.errors import ContractError, DigestMismatch, RunSealed
+from runbundle.base.errors import ContractError, DigestMismatch, InvalidType, RunSealed
 from runbundle.contract.contract import Contract
 from runbundle.contract.predictions import frame_facts, frame_variant
 from runbundle.contract.record import ArtifactRecord
@@ -308,7 +308,10 @@ class RunIO:
             Others as ``write``.
         """
         with self._session.blamed():
-            meta = {**(more.pop("meta", None) or {}), **frame_facts(timestamp, intrinsics)}
+            given = more.pop("meta", None) or {}
+            if not isinstance(given, Mapping):
+                raise InvalidType(f"meta is a mapping, not {type(given).__name__}")
+            meta = {**given, **frame_facts(timestamp, intrinsics)}
             variant = frame_variant(frame_id)
         return self.write(spec, arrays, variant=variant, meta=meta, **more)
 

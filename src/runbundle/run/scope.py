@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 from runbundle.base.errors import ContractError, InvalidType, OwnershipError
 from runbundle.contract.contract import Contract
@@ -152,6 +152,13 @@ class ScopedRunIO:
         """As ``RunIO.write_json``; errors also as ``write``."""
         self._require(spec)
         return self._run.write_json(spec, data=data, **more)
+
+    def write_frame(
+        self, spec: ArtifactSpec | str, frame_id: SupportsIndex | str, arrays: Mapping[str, Any], **more: Any
+    ) -> ArtifactRecord:
+        """As ``RunIO.write_frame``; errors also as ``write``."""
+        self._require(spec)
+        return self._run.write_frame(spec, frame_id, arrays, **more)
 
     def save(self, name: str, value: Any, **more: Any) -> ArtifactRecord:
         """As ``RunIO.save``.

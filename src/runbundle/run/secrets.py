@@ -101,6 +101,15 @@ class Shown:
         """Text without the secrets of the configuration, and without credentials in URLs and headers."""
         return mask_text(_without(text, self.known, re.escape))
 
+    def is_in(self, data: bytes) -> bool:
+        """Whether a file holds a secret of the configuration; a short one as a word."""
+        there = [secret for secret in self.known if secret.encode() in data]
+        return bool(there) and re.search("|".join(map(_as_word, there)).encode(), data) is not None
+
+    def hide_in(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Facts as a run may hold them: masked as the configuration is, and without the secrets of that."""
+        return {key: _masked(item, key, self.known, set(), is_secret=is_secret_key(key)) for key, item in facts.items()}
+
 
 def shown(config: Config) -> Shown:
     """What may be seen of a configuration."""
@@ -246,7 +255,7 @@ def _masked(value: Any, where: str, known: Mapping[str, str], masked: set[str], 
             key: _masked(item, below(where, key), known, masked, is_secret=is_secret or is_secret_key(key))
             for key, item in value.items()
         }
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_masked(item, where, known, masked, is_secret=is_secret) for item in value]
     if not isinstance(value, str) or not value:
         return value

@@ -266,6 +266,18 @@ def test_a_secret_in_an_override_is_nowhere_in_the_run() -> None:
     assert b"<secret:" in held
 
 
+def test_an_override_is_told_as_it_was_given_and_not_as_what_it_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHERE", "somewhere")
+    play(nothing, "+x=${lr}", "+y=${oc.env:WHERE}")
+    assert only_run().manifest["hydra"]["overrides"] == ["+x=${lr}", "+y=${oc.env:WHERE}"]
+
+
+def test_a_secret_that_the_configuration_knows_is_masked_in_any_override() -> None:
+    play(nothing, "+db.password=of-the-demo-12", "+note='mine: of-the-demo-12'")
+    assert only_run().manifest["hydra"]["overrides"][1] == "+note='mine: <secret:db.password>'"
+    assert not any(b"of-the-demo-12" in place.read_bytes() for place in only_run().path.rglob("*") if place.is_file())
+
+
 def test_a_killed_job_leaves_an_interrupted_run_that_can_be_resumed() -> None:
     done = play_script("os.kill(os.getpid(), signal.SIGKILL)")
     assert done.returncode == -9

@@ -317,6 +317,27 @@ def test_frames_are_refused_where_something_else_has_the_place_of_their_metadata
             write(run, 0, other)
 
 
+@pytest.mark.parametrize("name", ["metadata.json", "METADATA.json", "metadata.json/x.json"])
+def test_the_place_of_the_metadata_is_kept_for_it_before_it_is_there(tmp_path: Path, name: str) -> None:
+    with project(tmp_path).start() as run:
+        write(run, 0)
+        with pytest.raises(errors.ArtifactExists, match="the place of frame_metadata"):
+            run.save(f"predictions/{name}", {"mine": True})
+    assert checked(run.path) == []
+
+
+@pytest.mark.parametrize("timestamp", [10**400, float("inf"), True])
+def test_a_time_that_no_reader_takes_for_a_number_is_refused(tmp_path: Path, timestamp: Any) -> None:
+    with project(tmp_path).start() as run, pytest.raises(errors.InvalidInputError):
+        run.write_frame(FREE, 0, {"mask": [1]}, timestamp=timestamp, intrinsics="left")
+
+
+@pytest.mark.parametrize("meta", [[1], "text", 3])
+def test_the_meta_of_a_frame_is_a_mapping(tmp_path: Path, meta: Any) -> None:
+    with project(tmp_path).start() as run, pytest.raises(errors.InvalidType, match="meta is a mapping"):
+        run.write_frame(FREE, 0, {"mask": [1]}, timestamp=0, intrinsics="left", meta=meta)
+
+
 def test_a_run_whose_metadata_cannot_be_written_is_failed_and_says_so(tmp_path: Path) -> None:
     run = project(tmp_path).start()
     write(run, 0)

@@ -125,6 +125,7 @@ def _cyclic() -> DictConfig:
         ({"${a}": "${b}", "b": 1}, "also when it is resolved"),
         (OmegaConf.create([1, 2]), "ListConfig"),
         (OmegaConf.create({"a": float("nan")}), "nan"),
+        ({(1, 2): 3}, r"has the key \(1, 2\)"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -217,6 +217,21 @@ def test_files_that_hold_secrets_are_never_copied_be_they_new_or_changed(tree: P
 
 
 @needs_git
+def test_new_files_that_hold_a_secret_of_the_configuration_are_never_copied(tree: Path, tmp_path: Path) -> None:
+    write(tree, {"out/train.txt": b"the password is word-of-the-demo", "pin.txt": b"a1b2", "b.txt": b"xa1b2x"})
+    write(tree, {"outputs/.hydra/config.yaml": b"password: older"})
+    with project(tmp_path / "data").start({"password": "word-of-the-demo", "pin_code": {"secret": "a1b2"}}) as run:
+        pass
+    assert not [place for place in run.path.rglob("*") if place.is_file() and b"word-of-the" in place.read_bytes()]
+    told = json.loads((run.path / "provenance/untracked.json").read_text())
+    assert [file["path"] for file in told["kept"]] == ["b.txt"]
+    assert {file["path"]: (file["reason"], file["bytes"]) for file in told["left_out"]} == {
+        "out/train.txt": ("secret", 32),
+        "outputs/.hydra/config.yaml": ("secret", 15),
+        "pin.txt": ("secret", 4),
+    }
+
+
 def test_what_is_left_out_is_told_with_its_size(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newfiles, "_MOST_FILE", 100)
     monkeypatch.setattr(newfiles, "_MOST_BYTES", 150)
@@ -423,6 +438,36 @@ def test_a_resumed_run_keeps_the_changes_of_both_attempts(tree: Path, tmp_path: 
     again.finish()
     assert {path: (run.path / path).read_bytes() for path in before} == before
     assert codes(rb.open_run(run.path).verify()) == []
+
+
+@needs_git
+def test_files_that_a_program_left_beside_clean_code_are_no_change_of_it(tree: Path, tmp_path: Path) -> None:
+    run = project(tmp_path / "store").start()
+    run.finish("failed")
+    write(tree, {"outputs/curve.csv": b"1,2\n"})
+    code.forget_code()
+    again = project(tmp_path / "store").resume(run.run_id)
+    assert again.is_finished is False
+    again.finish("failed")
+    (tree / "outputs/curve.csv").unlink()
+    code.forget_code()
+    project(tmp_path / "store").resume(run.run_id).finish()
+
+
+@needs_git
+def test_another_commit_in_a_submodule_is_a_change_of_the_code(tree: Path, tmp_path: Path) -> None:
+    library = make_repository(tmp_path / "library", {"lib.py": b"v = 1\n"})
+    do(tree, "submodule", "add", "-q", str(library), "lib")
+    do(tree, "commit", "-q", "-m", "submodules")
+    run = project(tmp_path / "store").start()
+    run.finish("failed")
+    for value in (b"2", b"3"):
+        write(tree / "lib", {"lib.py": value})
+        do(tree / "lib", "commit", "-q", "-a", "-m", "moved")
+        code.forget_code()
+        with pytest.raises(errors.ResumeRefused, match="the code"):
+            project(tmp_path / "store").resume(run.run_id)
+        project(tmp_path / "store").resume(run.run_id, allow_changed=True).finish("failed")
 
 
 @needs_git

@@ -55,6 +55,17 @@ def test_a_skill_writes_the_kinds_it_was_given(run: rb.RunIO) -> None:
         skill.write("table", ROWS)
 
 
+def test_a_skill_that_predicts_writes_frames(tmp_path: Path) -> None:
+    pytest.importorskip("numpy", reason="numpy is not installed")
+    frame = rb.predictions()
+    with project(tmp_path / "free").start() as run:
+        seen: dict[str, Any] = {"timestamp": 0.5, "intrinsics": "cameras/left.json"}
+        run.scoped(kinds=["predictions"]).write_frame(frame, 7, {"mask": [[0, 1]]}, **seen)
+        with pytest.raises(errors.OwnershipError):
+            run.scoped(kinds=["tables"]).write_frame(frame, 8, {"mask": [[0, 1]]}, **seen)
+    assert [entry["frame_id"] for entry in rb.open_run(run.path).read("frame_metadata")["frames"]] == ["0007"]
+
+
 def test_both_limits_hold_where_both_are_given(run: rb.RunIO) -> None:
     skill = run.scoped(ids=["frame", "table"], kinds=["frames"])
     skill.write("frame", {})
@@ -114,7 +125,7 @@ def test_all_that_a_run_can_do_is_allowed_or_refused_and_nothing_is_left_open() 
     assert allowed == {
         *("config", "contract", "flush", "is_finished", "log", "logger", "path", "primary_input", "read"),
         *("read_input", "read_input_bgr", "run_id", "save", "scoped", "write", "write_json", "write_mask_png"),
-        "write_png",
+        *("write_frame", "write_png"),
     }
     assert allowed <= set(dir(rb.RunIO))
 

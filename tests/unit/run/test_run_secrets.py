@@ -197,6 +197,18 @@ def test_a_process_that_joins_sees_the_masks(tmp_path: Path) -> None:
         assert run_child(code, tmp_path).stdout.strip() == "{'token': '<secret:token>'}"
 
 
+def test_facts_are_masked_as_the_configuration_is(tmp_path: Path) -> None:
+    facts = {"hub": {"token": "of-the-facts"}, "asked": [f"name={SECRET}", (ITS_URL,)], "version": "1", "max_tokens": 7}
+    owner = rb.Project("demo", store=tmp_path, facts=facts)
+    with owner.start({"password": SECRET}) as run:
+        pass
+    told = rb.open_run(run.path).manifest
+    assert told["hub"] == {"token": "<secret:hub.token>"}
+    assert told["asked"] == ["name=<secret:password>", ["postgres://me:<secret:asked>@host:5432/db"]]
+    assert (told["version"], told["max_tokens"]) == ("1", 7)
+    assert not holds(run.path, SECRET, "of-the-facts", "s3cr3t-in-url")
+
+
 def test_facts_may_not_take_the_names_that_masking_has() -> None:
     with pytest.raises(errors.InvalidName, match="masked"):
         rb.Project("demo", facts={"masked": []})
