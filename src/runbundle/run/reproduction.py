@@ -32,6 +32,7 @@ from runbundle.run.state import RunState
 
 VARIABLE, PLAN_VARIABLE = "RUNBUNDLE_REPRODUCE", "RUNBUNDLE_REPRODUCE_PLAN"
 CONFIGURATION, INPUTS = "config", "inputs"
+_MODELS = "models/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,13 @@ class Reproduction:
             "current": sorted(self.current),
         }
         return {VARIABLE: str(self.run_dir), PLAN_VARIABLE: json.dumps(plan, sort_keys=True)}
+
+    def reference(self, given: str) -> str:
+        """What the old run got by a reference: that very model, though an alias may stand for another by now."""
+        for used in self.manifest.get("models", ()):
+            if used["reference"] == given and str(used["path"]).startswith(_MODELS):
+                return f"local://{used['path'].removeprefix(_MODELS)}"
+        return given
 
     @property
     def manifest(self) -> Mapping[str, Any]:

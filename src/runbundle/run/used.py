@@ -7,6 +7,7 @@ from pathlib import Path
 from runbundle.run.disabled import is_scratch
 from runbundle.run.given import given_path
 from runbundle.run.reference import look_up
+from runbundle.run.reproduction import Reproduction
 from runbundle.run.session import Session
 from runbundle.run.stores import default_store, store_of
 
@@ -15,9 +16,10 @@ def use_model(session: Session, reference: str, store: str | Path | None) -> Pat
     """Find a model and record it; see ``RunIO.use_model``."""
     with session.acting(), session.blamed():
         home = _store(session) if store is None else given_path(store, what="the store").resolve()
-        found = look_up(reference, home)
+        again = Reproduction.here()
+        found = look_up(reference if again is None else again.reference(reference), home)
         with session.lock:
-            told = found.to_json()
+            told = {**found.to_json(), "reference": reference}
             if told not in session.state.models:
                 session.say("model", attempt=session.attempt, **told)
                 if session.is_creator:

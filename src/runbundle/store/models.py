@@ -22,6 +22,7 @@ from runbundle.run.given import given_path
 from runbundle.run.model import Model, model_paths, place_of, read_model
 from runbundle.run.provenance import plain_text
 from runbundle.run.reference import Resolved, folder_of_name, look_up
+from runbundle.run.reproduction import Reproduction
 from runbundle.run.run import Run, open_run
 from runbundle.run.runio import RunIO
 from runbundle.run.stores import default_store
@@ -176,7 +177,8 @@ def resolve(reference: str, *, store: str | Path | None = None) -> Path:
         ModelNotFound, RunNotFound, ArtifactNotFound: nothing is there. InvalidValue, InvalidName: it is no reference,
             or leads out of the store. DigestMismatch, CorruptError: what is there was changed.
     """
-    return look_up(reference, _store(store)).file
+    again = Reproduction.here()
+    return look_up(reference if again is None else again.reference(reference), _store(store)).file
 
 
 def list_models(store: str | Path | None = None) -> list[ListedModel]:
@@ -206,11 +208,18 @@ def _listed(store: Path, path: str) -> ListedModel:
 
 
 def _store(store: str | Path | None) -> Path:
+    """The store to read; a run that is made again finds the models of the old one's store."""
+    again = Reproduction.here()
+    if store is None and again is not None:
+        return again.home
     return (default_store() if store is None else given_path(store, what="the store")).resolve()
 
 
 def _writable(store: str | Path | None) -> Path:
-    """The store to write into: where writing is turned off, one that does not stay."""
+    """The store to write into: where writing is turned off, or a run is made again, one that does not stay."""
+    again = Reproduction.here()
+    if again is not None:
+        return again.store
     if is_disabled():
         with os_errors("Making a store that does not stay", "."):
             return scratch_store()
