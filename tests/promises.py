@@ -160,6 +160,7 @@ LINES = (
         "log = Journal.create(run_dir / log_name(writer))",
         f"{RUN}/test_joining.py::test_a_joiner_has_logs_of_its_own_and_readers_unite_them",
         "scan = followed.scans[CREATOR]\n"
+        "        import os\n"
         "        fd = os.open(scan.path, os.O_RDWR | os.O_APPEND)\n"
         "        log = Journal(scan.path, fd, (scan.seq, scan.link, scan.good_bytes), scan.chain)",
     ),

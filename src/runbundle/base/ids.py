@@ -95,7 +95,8 @@ def _component_fault(name: str) -> str:
         return "names no file"
     faults = (
         ("/" in name or "\\" in name, "holds a path separator"),
-        (any(unicodedata.category(char) in ("Cc", "Cs") for char in name), "holds a control character"),
+        (any(unicodedata.category(char) == "Cc" for char in name), "holds a control character"),
+        (any(unicodedata.category(char) == "Cs" for char in name), "is no Unicode"),
         (len(name.encode(errors="replace")) > _MAX_BYTES, f"is longer than {_MAX_BYTES} bytes"),
         (name[-1] in ". ", "ends with a dot or a space"),
         (_RESERVED.match(name), "is a device name on Windows"),

@@ -88,4 +88,7 @@ def _show(found: Run) -> None:
 def _error(attempt: Mapping[str, Any]) -> str:
     """What ended an attempt, and where its traceback is."""
     error = attempt.get("error")
-    return f"{error['type']}: {error['message']} (logs/traceback.{attempt['attempt']}.txt)" if error else "-"
+    if not error:
+        return "-"
+    told = f"{error['type']}: {error['message']}" if error["message"] else error["type"]
+    return f"{told} (logs/traceback.{attempt['attempt']}.txt)"

@@ -34,7 +34,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import MissingExtra
@@ -147,7 +147,8 @@ class _Job:
 
 def _as_given(words: ListConfig) -> list[str]:
     """The words of the command line, in which ``${...}`` is text and no reference."""
-    return [str(word) for word in cast("list[Any]", OmegaConf.to_container(words, resolve=False))]
+    given = OmegaConf.to_container(words, resolve=False)
+    return [str(word) for word in given] if isinstance(given, list) else []
 
 
 def task_config(config: DictConfig) -> DictConfig:

@@ -1,6 +1,6 @@
 """Artifacts written while the program goes on: the value is copied, and one thread does the rest.
 
-At most one write is being done and one waits. A write of what is waiting already takes its place; another waits until
+At most one write is being done and one waits. A write that replaces what waits takes its place; another waits until
 there is room: so memory holds four copies at most, and a slow disk slows the program down instead of filling memory.
 The memory of a copy that was written is kept for the next one.
 """
@@ -26,12 +26,13 @@ class _Job:
     """A write that is to be done.
 
     Attributes:
-        target: the artifact. value: the copy that is written.
+        target: the artifact. value: the copy that is written. replaces: whether it may take the place of another.
         write: does it. hold: keeps the run from ending before it is done.
     """
 
     target: tuple[str, str | None]
     value: Any
+    replaces: bool
     write: Callable[[], object]
     hold: AbstractContextManager[None]
 
@@ -80,7 +81,7 @@ class Background:
         offer = Offer(
             value=copied, variant=variant, meta=meta, description=description, replace=replace, options=options
         )
-        self._submit((found.artifact_id, variant), copied, lambda: put_declared(self._session, found, offer))
+        self._submit((found.artifact_id, variant), offer, lambda: put_declared(self._session, found, offer))
 
     def save(
         self,
@@ -97,7 +98,7 @@ class Background:
             spec, _ = extra_spec(self._session, name, value)
             copied = get_format(spec.format).snapshot(value, self._take_spare())
         offer = Offer(value=copied, meta=meta, description=description, replace=replace, options=options)
-        self._submit((name, None), copied, lambda: put_extra(self._session, name, offer))
+        self._submit((name, None), offer, lambda: put_extra(self._session, name, offer))
 
     def wait(self) -> None:
         """When this returns, all is written that was given before.
@@ -139,11 +140,11 @@ class Background:
             spare, self._spare = self._spare, None
             return spare
 
-    def _submit(self, target: tuple[str, str | None], value: Any, write: Callable[[], object]) -> None:
+    def _submit(self, target: tuple[str, str | None], offer: Offer, write: Callable[[], object]) -> None:
         hold = self._session.acting()
         hold.__enter__()
         try:
-            passed = self._put(_Job(target, value, write, hold))
+            passed = self._put(_Job(target, offer.value, offer.replace, write, hold))
         except BaseException:
             hold.__exit__(None, None, None)
             raise
@@ -166,7 +167,7 @@ class Background:
     def _put(self, job: _Job) -> _Job | None:
         """Let a write wait for the thread, which is started if need be; returns the one whose place it took."""
         with self._changed:
-            while self._waiting is not None and self._waiting.target != job.target:
+            while self._waiting is not None and not (job.replaces and self._waiting.target == job.target):
                 self._changed.wait()
             passed = self._waiting
             if not self._is_busy:

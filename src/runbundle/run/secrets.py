@@ -1,7 +1,7 @@
 """Secrets never land in a run: what is masked, and where (docs/format.md, section 4.2).
 
 A secret is text under a key that says so, a credential in a URL or a header, or an option of the command line that says
-so. It is written as ``<secret:KEY>``. What a configuration holds of them is known from then on, and is taken out of all
+so; in other text, an option, a variable of the environment or a literal beside such a name. It is written as ``<secret:KEY>``. What a configuration holds of them is known from then on, and is taken out of all
 text that the library records besides: the command line, errors, tracebacks, text logs.
 """
 
@@ -39,13 +39,21 @@ _SPLIT = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\Z")
 _REFERENCE = re.compile(r"\$\{(?:oc\.env:\w+|[\w.\[\]]+)\}\Z")  # names what holds the value, and is not the value
 _MASK = re.compile(r"<secret:[^<>]*>")
-_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#\"'<>]+)@")
+# names are bounded: else a long text of dots or dashes takes the square of its length
+_USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}://)([^\s/?#\"'<>]+)@")
 _PARAMETER = re.compile(r"([?&;#]([A-Za-z][\w.-]*)=)([^&;#\s\"'<>]+)")
 _BEARER = re.compile(r"\b((?:[Bb]earer|[Bb]asic)\s+)([A-Za-z0-9._~+/-]{8,}=*)")
 _OPTION = re.compile(r"([-+~]*)([A-Za-z_][\w./@-]*)\Z")
-_ASSIGNED = re.compile(r"([-+~]*)([A-Za-z_][\w./@-]*)(=|:\s+)(.+)\Z", re.DOTALL)
-_MEMBER = re.compile(r"((['\"]?)([A-Za-z_][\w-]*)\2\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|[^\s,{}\[\]\"']+)")
-_SUSPECT = re.compile(r"://|=|<secret:|[Bb]earer|[Bb]asic")
+_ASSIGNED = re.compile(r"([-+~]*)([A-Za-z_][\w./@-]*)(=|:\s*)(.+)\Z", re.DOTALL)
+_QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
+_MEMBER = re.compile(rf"((['\"]?)([A-Za-z_][\w-]{{0,80}})\2\s*[:=]\s*)({_QUOTED}|[^\s,{{}}\[\]\"']+)")
+# of what programs and people write: `{"password": "..."}`, `password='...'`, `environ["API_TOKEN"] = "..."`
+_LITERAL = re.compile(rf"((['\"]?)\b([A-Za-z_][\w.-]{{0,80}})\2\]?\s*[:=]\s*)({_QUOTED})")
+# `--token X`, `--token=X`, and as lists of words are spelt: `'--token', 'X'`
+_FLAG = re.compile(r"(?<![\w-])(--([A-Za-z][\w.-]{0,80})(?:=|\s+|['\"],\s*['\"]))([^\s'\",;|&)\]]+)")
+_VARIABLE = re.compile(r"(?<![\w.-])(([A-Z][A-Z0-9_]*)=)([^\s'\";|&$][^\s'\";|&]*)")
+_KEY_BLOCK = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END |\Z)", re.DOTALL)
+_SUSPECT = re.compile(r"://|=|<secret:|[Bb]earer|[Bb]asic|--|[\"']")
 _SHORTEST = 4  # characters of a secret that is looked for in other text
 _LONG = 8  # a shorter one is taken out of a configuration as a word, not as a part of one
 
@@ -69,10 +77,32 @@ def mask_text(text: str, key: str = "url") -> str:
     """Text without the credentials of URLs and headers in it, ``<secret:key>`` in their place."""
     if "://" in text or "=" in text:
         text = _USERINFO.sub(lambda found: f"{found[1]}{_userinfo(found[1], found[2], key)}@", text)
-        text = _PARAMETER.sub(lambda found: f"{found[1]}<secret:{key}>" if is_secret_key(found[2]) else found[0], text)
+        text = _PARAMETER.sub(lambda found: f"{found[1]}<secret:{key}>" if _signs(found[2]) else found[0], text)
+        text = _VARIABLE.sub(lambda found: _mask_named(found, 2, 3), text)
     if "earer" in text or "asic" in text:
         text = _BEARER.sub(lambda found: f"{found[1]}<secret:{key}>", text)
+    if "--" in text:
+        text = _FLAG.sub(lambda found: _mask_named(found, 2, 3), text)
+        text = _KEY_BLOCK.sub(lambda found: f"{found[1]}<secret:{key}>", text)
+    if '"' in text or "'" in text:
+        text = _LITERAL.sub(_mask_literal, text)
     return text
+
+
+def _mask_named(found: re.Match[str], name: int, value: int) -> str:
+    return f"{found[1]}<secret:{found[name]}>" if _is_secret_for(found[name], found[value]) else found[0]
+
+
+def _mask_literal(found: re.Match[str]) -> str:
+    """A literal beside a name; a short one may be a word of a text, such as a token."""
+    mark, inner = found[4][0], found[4][1:-1]
+    is_long = len(inner) >= _LONG and _is_secret_for(found[3], inner)
+    return f"{found[1]}{mark}<secret:{found[3]}>{mark}" if is_long else found[0]
+
+
+def _signs(parameter: str) -> bool:
+    """Whether a parameter of a URL lets in whoever has it: also the signature of one that was signed beforehand."""
+    return is_secret_key(parameter) or parameter.lower().rpartition("-")[2] in ("sig", "signature")
 
 
 def _userinfo(scheme: str, info: str, key: str) -> str:
@@ -188,6 +218,10 @@ def _mask_member(found: re.Match[str], masked: set[str]) -> str:
     masked.add(key)
     mark = value[0] if value[0] in "\"'" else ""
     return f"{found[1]}{mark}<secret:{key}>{mark}"
+
+
+def _is_secret_for(name: str, value: str) -> bool:
+    return is_secret_key(name) and _is_secret(name, value)
 
 
 def _is_secret(name: str, word: str) -> bool:

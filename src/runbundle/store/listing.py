@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbundle.base.errors import InvalidName, RunbundleError, RunNotFound
+from runbundle.base.errors import CorruptError, InvalidName, RunbundleError, RunNotFound
 from runbundle.io.atomic import os_errors
 from runbundle.run.given import given_path
-from runbundle.run.manifest import MANIFEST, read_manifest
+from runbundle.run.manifest import MANIFEST, UNKNOWN, read_manifest
 from runbundle.run.seal import is_sealed
 from runbundle.run.status import shown_status
 
@@ -25,7 +25,7 @@ class Listed:
     Attributes:
         path: its folder. run_id: the folder's name.
         project_name, created_at_utc: None where the manifest cannot be read.
-        status: as ``Run.status``, or ``damaged``.
+        status: as ``Run.status``, ``unknown`` also where a newer version made the run; or ``damaged``.
         is_sealed: whether it has a seal.
         error: why its manifest cannot be read, or None.
     """
@@ -106,7 +106,8 @@ def _listed(folder: Path) -> Listed:
         manifest = read_manifest(folder)
         status = shown_status(folder, manifest)
     except RunbundleError as error:
-        return Listed(folder, folder.name, None, "damaged", None, is_sealed(folder), error.what)
+        status = "damaged" if isinstance(error, CorruptError) else UNKNOWN
+        return Listed(folder, folder.name, None, status, None, is_sealed(folder), error.what)
     created = str(manifest["created_at_utc"])
     return Listed(folder, folder.name, str(manifest["project_name"]), status, created, is_sealed(folder))
 

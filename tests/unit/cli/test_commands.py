@@ -141,6 +141,12 @@ def test_show_a_run_of_nothing(capsys: Captured, tmp_path: Path) -> None:
     assert "artifacts" not in out
 
 
+def test_show_tells_an_error_that_has_no_message_by_its_type(capsys: Captured, tmp_path: Path) -> None:
+    run = project(tmp_path).start()
+    run.finish("aborted", KeyboardInterrupt())
+    assert "error        KeyboardInterrupt (logs/traceback.1.txt)\n" in call(capsys, "show", run.path)[1]
+
+
 def test_show_as_json_is_strict_also_with_numbers_that_are_none(capsys: Captured, tmp_path: Path) -> None:
     """I7: non-finite numbers are spelt as text."""
     with project(tmp_path).start() as run:

@@ -119,7 +119,7 @@ REFUSED: dict[str, tuple[Any, type[InvalidInputError], str]] = {
     "absolute": ({"/a": np.zeros(1)}, InvalidName, "array name '/a'"),
     "empty name": ({"": np.zeros(1)}, InvalidName, "array name ''"),
     "NUL": ({"a\0": np.zeros(1)}, InvalidName, "control character"),
-    "surrogate": ({"\ud800": np.zeros(1)}, InvalidName, "control character"),
+    "surrogate": ({"\ud800": np.zeros(1)}, InvalidName, "no Unicode"),
 }
 
 

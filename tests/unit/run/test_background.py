@@ -140,6 +140,24 @@ def test_one_save_is_done_and_one_waits_whose_place_a_later_one_takes(tmp_path: 
     assert (read(run), read(run, BEST)) == (3, 4)
 
 
+def test_a_save_that_replaces_nothing_takes_no_place_and_is_refused(tmp_path: Path, gate: Gate) -> None:
+    run = project(tmp_path).start()
+    gate.is_open.clear()
+    run.background.save("other.npz", state(0))
+    gate.arrived.acquire()
+    run.background.save(LAST, state(1))
+    second = threading.Thread(target=lambda: run.background.save(LAST, state(2)))
+    second.start()
+    changed = run.background._changed
+    wait_until(lambda: len(changed._waiters) == 1)  # type: ignore[attr-defined] # how a Condition knows who waits
+    gate.is_open.set()
+    second.join()
+    with pytest.raises(errors.ArtifactExists):
+        run.flush()
+    assert read(run) == 1
+    run.finish()
+
+
 def test_ctrl_c_while_there_is_no_room_saves_nothing_and_holds_nothing_up(
     tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def test_a_key_that_only_looks_like_one_does_not(key: str) -> None:
         ("redis://:pw@h and s3://u:p@b", "redis://:<secret:url>@h and s3://u:<secret:url>@b"),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer <secret:url>"),
         ("ssh://git@host/x", "ssh://git@host/x"),
+        ("https://h/x?X-Amz-Signature=ab1&sig=cd2", "https://h/x?X-Amz-Signature=<secret:url>&sig=<secret:url>"),
+        ("login(password='abcdefgh', user='me')", "login(password='<secret:password>', user='me')"),
+        ("os.environ['API_TOKEN'] = \"abcd-efgh\"", "os.environ['API_TOKEN'] = \"<secret:API_TOKEN>\""),
+        ('{"db": {"password": "a \\"b\\" c"}}', '{"db": {"password": "<secret:password>"}}'),
+        ("['tool', '--token', 'abc', '-v'] failed", "['tool', '--token', '<secret:token>', '-v'] failed"),
+        ("tool --api-key=abc --token abc -v", "tool --api-key=<secret:api-key> --token <secret:token> -v"),
+        ("export HF_TOKEN=abc; PASSWORD=abc x", "export HF_TOKEN=<secret:HF_TOKEN>; PASSWORD=<secret:PASSWORD> x"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----<secret:url>-----END RSA PRIVATE KEY-----",
+        ),
+        ("the next token: 'cat', eos_token=\"</s></s>\", token = self.tokens[0], MAX_TOKENS=100 --max-token 100",) * 2,
         ("a@b.c, x://host/@v1, Basic ideas, 1+1=2", "a@b.c, x://host/@v1, Basic ideas, 1+1=2"),
     ],
 )
@@ -72,6 +85,9 @@ def test_credentials_of_urls_and_headers_are_masked_in_any_text(text: str, left:
     ("command", "left", "masked"),
     [
         ("x --token abc --lr 1", "x --token <secret:token> --lr 1", ("token",)),
+        ("x --env=PASSWORD=abc", "x --env=PASSWORD=<secret:PASSWORD>", ("command",)),
+        ("x Authorization:abc", "x Authorization:<secret:Authorization>", ("Authorization",)),
+        ("x -c login(password='abcdefgh')", "x -c login(password='<secret:password>')", ("command",)),
         ("x --api-key=abc", "x --api-key=<secret:api-key>", ("api-key",)),
         ("x password=abc ++db.token=d", "x password=<secret:password> ++db.token=<secret:db.token>",
          ("db.token", "password")),
@@ -212,3 +228,10 @@ def test_facts_are_masked_as_the_configuration_is(tmp_path: Path) -> None:
 def test_facts_may_not_take_the_names_that_masking_has() -> None:
     with pytest.raises(errors.InvalidName, match="masked"):
         rb.Project("demo", facts={"masked": []})
+
+
+@pytest.mark.parametrize("part", ["a.", 'a="', "A_", "--a-", "token='", "-----BEGIN PRIVATE KEY-----", "x://", "a:"])
+def test_looking_for_secrets_takes_no_longer_than_the_text_is_long(part: str) -> None:
+    before = time.process_time()
+    mask_text(part * (200_000 // len(part)) + "='\"")
+    assert time.process_time() - before < 5  # a square of the length takes minutes

@@ -60,7 +60,7 @@ def test_a_row_as_json(store: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("manifest", [b"", b"{}", b"\xff", b'{"schema_version": 7}', b'{"requires": 1}'])
+@pytest.mark.parametrize("manifest", [b"", b"{}", b"\xff", b'{"requires": 1}'])
 def test_a_damaged_run_hides_no_other(store: Path, manifest: bytes) -> None:
     (store / "runs" / "a" / "done" / MANIFEST).write_bytes(manifest)
     rows = {row.run_id: row for row in list_runs(store)}
@@ -68,6 +68,13 @@ def test_a_damaged_run_hides_no_other(store: Path, manifest: bytes) -> None:
     assert (rows["done"].status, rows["done"].is_sealed) == ("damaged", True)
     assert rows["done"].error
     assert rows["flat"].error is None
+
+
+def test_a_run_of_a_newer_version_is_unknown_and_not_damaged(store: Path) -> None:
+    path = store / "runs" / "a" / "done" / MANIFEST
+    path.write_bytes(path.read_bytes().replace(b'"schema_version": 1', b'"schema_version": 7'))
+    row = {row.run_id: row for row in list_runs(store)}["done"]
+    assert (row.status, row.error) == ("unknown", "The run has schema_version 7 and requires []; this version reads 1")
 
 
 def test_a_manifest_with_fields_of_wrong_types_is_damaged(store: Path) -> None:
