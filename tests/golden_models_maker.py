@@ -16,16 +16,16 @@ from unittest.mock import patch
 
 import runbundle as rb
 from runbundle.contract.model import ModelSpec
-from runbundle.run.code import GitState
+from runbundle.run.origin.code import GitState
 
 HOST = {"name": "bench-2", "boot_id": "9d2c4c1e-0b7a-4e0e-8a53-77aa4cf0b002", "pid": 4242}
 STAND_INS: dict[str, Any] = {
-    "runbundle.run.provenance.host": HOST,
-    "runbundle.run.provenance.command": ["python", "-m", "demo"],
-    "runbundle.run.provenance.package_versions": {"runbundle": "0.4.0"},
-    "runbundle.run.provenance.installed_packages": {"runbundle": "0.4.0"},
-    "runbundle.run.provenance.python": "CPython 3.12.7",
-    "runbundle.run.provenance.system": "Linux-6.1-x86_64",
+    "runbundle.run.origin.provenance.host": HOST,
+    "runbundle.run.origin.provenance.command": ["python", "-m", "demo"],
+    "runbundle.run.origin.provenance.package_versions": {"runbundle": "0.4.0"},
+    "runbundle.run.origin.provenance.installed_packages": {"runbundle": "0.4.0"},
+    "runbundle.run.origin.provenance.python": "CPython 3.12.7",
+    "runbundle.run.origin.provenance.system": "Linux-6.1-x86_64",
     "runbundle.run.create.code_here": GitState(None, "0123456789abcdef0718293a4b5c6d7e8f901234", is_dirty=False),
 }
 WEIGHTS = ModelSpec("perception/segmentation", "unet", "small", {"channels": "BGR", "size": [64, 64], "µm": 0.25})

@@ -81,7 +81,7 @@ def test_a_disk_with_no_room_for_the_new_files_leaves_no_run(dirty: Path, small_
 def test_a_resume_with_no_room_for_the_new_files_can_be_done_again(
     dirty: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runbundle.run.code import forget_code  # noqa: PLC0415 - its cache stands for a process
+    from runbundle.run.origin.code import forget_code  # noqa: PLC0415 - its cache stands for a process
 
     project = rb.Project("demo", store=small_disk)
     monkeypatch.chdir(small_disk)

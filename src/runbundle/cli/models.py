@@ -15,8 +15,8 @@ from runbundle.contract.model import ModelSpec
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
 from runbundle.run.given import given_path
-from runbundle.run.model import Model
-from runbundle.run.reference import look_up
+from runbundle.run.models.model import Model
+from runbundle.run.models.reference import look_up
 from runbundle.store import models
 
 REFERENCE = "local://<path>, model://[<skill>/]<name>@<alias>, or run://<project>/<run_id>/<artifact>"

@@ -21,13 +21,13 @@ from runbundle.io.atomic import os_errors
 from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.io.unseen import UnseenFolder
-from runbundle.run import provenance
-from runbundle.run.code import GitState, code_here, current_folder
-from runbundle.run.evidence import Evidence
-from runbundle.run.invocation import invocation
 from runbundle.run.join import rejoin
 from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
 from runbundle.run.manifest import MANIFEST, project_manifest
+from runbundle.run.origin import provenance
+from runbundle.run.origin.code import GitState, code_here, current_folder
+from runbundle.run.origin.evidence import Evidence
+from runbundle.run.origin.invocation import invocation
 from runbundle.run.secrets import Shown, mask_command
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, Settings

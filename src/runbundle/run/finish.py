@@ -19,7 +19,7 @@ from runbundle.io.jsonbytes import checked_pretty
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, chain_of, is_log, log_writer
 from runbundle.run.metrics import METRICS_FILE, MetricLog
-from runbundle.run.provenance import plain_text
+from runbundle.run.origin.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
 from runbundle.run.series import metrics_document
 from runbundle.run.session import Session

@@ -19,7 +19,7 @@ from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Staged, Written, copy_into, hash_file, os_errors
 from runbundle.io.confine import inside, read_regular
 from runbundle.run.given import given_path
-from runbundle.run.provenance import plain_text
+from runbundle.run.origin.provenance import plain_text
 from runbundle.run.reproduction import input_of
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session

@@ -16,16 +16,16 @@ from runbundle.contract.declaration import to_mapping
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
-from runbundle.run.code import GitState, digest_of, submodules_of
 from runbundle.run.create import attempt_start, open_session
-from runbundle.run.evidence import Evidence
 from runbundle.run.finish import COMPLETED
 from runbundle.run.follow import follow, log_paths
 from runbundle.run.join import run_lock
 from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
 from runbundle.run.manifest import MANIFEST, OF_THE_RUN, RUNNING, read_manifest
 from runbundle.run.metrics import METRICS_FILE
-from runbundle.run.provenance import plain_text
+from runbundle.run.origin.code import GitState, digest_of, submodules_of
+from runbundle.run.origin.evidence import Evidence
+from runbundle.run.origin.provenance import plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
 from runbundle.run.secrets import Shown
 from runbundle.run.session import Durability, Session

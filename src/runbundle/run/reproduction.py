@@ -21,10 +21,10 @@ from runbundle.base.errors import DecodeError, DigestMismatch, InvalidValue
 from runbundle.io.atomic import hash_file, os_errors
 from runbundle.io.confine import inside, read_regular
 from runbundle.io.formats import yaml
-from runbundle.run.code import root_here
 from runbundle.run.config import Config, differing
-from runbundle.run.invocation import next_number
 from runbundle.run.manifest import read_manifest
+from runbundle.run.origin.code import root_here
+from runbundle.run.origin.invocation import next_number
 from runbundle.run.seal import SEAL, is_sealed
 from runbundle.run.secrets import shown, unmask
 from runbundle.run.settings import CONFIG, DIGEST_FIELDS, Settings, read_config

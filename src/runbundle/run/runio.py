@@ -186,7 +186,7 @@ class RunIO:
             reference, or leads out of the store. DigestMismatch, CorruptError: what is there was changed.
             RunSealed: the run is finished.
         """
-        from runbundle.run.used import use_model  # noqa: PLC0415 - 6 ms (benchmarks/import_time.py), and few need it
+        from runbundle.run.models.used import use_model  # noqa: PLC0415 - 6 ms (benchmarks/import_time.py), and few need it
 
         return use_model(self._session, reference, store)
 

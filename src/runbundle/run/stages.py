@@ -13,7 +13,7 @@ from runbundle.contract.check import missing_of_stage
 from runbundle.contract.spec import Outcome
 from runbundle.io.atomic import os_errors
 from runbundle.run.given import given_name
-from runbundle.run.provenance import plain_text
+from runbundle.run.origin.provenance import plain_text
 from runbundle.run.session import Session
 from runbundle.run.settle import await_background, settle
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.io.journal import has_writer
-from runbundle.run import provenance
 from runbundle.run.follow import log_paths
 from runbundle.run.manifest import INTERRUPTED, RUNNING, UNKNOWN
+from runbundle.run.origin import provenance
 
 
 def shown_status(run_dir: Path, manifest: Mapping[str, Any]) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from runbundle.contract.layout import Layout
 from runbundle.io.atomic import os_errors
-from runbundle.run.code import root_here
 from runbundle.run.given import given_path
+from runbundle.run.origin.code import root_here
 
 
 def default_store() -> Path:

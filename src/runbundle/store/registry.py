@@ -23,9 +23,9 @@ from runbundle.contract.model import PRETRAINED, check_model_name
 from runbundle.io.atomic import Staged, Written, make_folder, replace_file, sync_folder
 from runbundle.io.folderlock import folder_lock
 from runbundle.io.unseen import UnseenFolder
-from runbundle.run.aliases import ALIASES, Alias, aliases_bytes, read_aliases
-from runbundle.run.model import MODEL_MANIFEST, MODEL_VERSION, MODELS, Model, model_paths, place_of, read_model
-from runbundle.run.reference import folder_of_name
+from runbundle.run.models.aliases import ALIASES, Alias, aliases_bytes, read_aliases
+from runbundle.run.models.model import MODEL_MANIFEST, MODEL_VERSION, MODELS, Model, model_paths, place_of, read_model
+from runbundle.run.models.reference import folder_of_name
 from runbundle.run.seal import SEAL
 
 _PATIENCE_S = 60.0

@@ -347,7 +347,7 @@ def test_changes_are_told_in_the_name(repository: Path, tmp_path: Path) -> None:
 
 def test_a_store_anywhere_in_the_repository_is_no_change(repository: Path) -> None:
     """A killed run must not make the code look changed to the next process that resumes it."""
-    from runbundle.run.code import forget_code  # noqa: PLC0415 - its cache stands for a process
+    from runbundle.run.origin.code import forget_code  # noqa: PLC0415 - its cache stands for a process
 
     store = repository / "out [1]"
     run = project(store).start()

@@ -301,7 +301,7 @@ def test_a_changed_contract_is_refused(tmp_path: Path) -> None:
 
 def test_changed_code_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from runbundle.run import create  # noqa: PLC0415
-    from runbundle.run.code import GitState  # noqa: PLC0415
+    from runbundle.run.origin.code import GitState  # noqa: PLC0415
 
     run_dir = failed_run(tmp_path)
     elsewhere = GitState(tmp_path, "0" * 40, is_dirty=False)

@@ -12,7 +12,7 @@ import pytest
 import independent_reader
 import runbundle as rb
 from runbundle import errors
-from runbundle.run import provenance
+from runbundle.run.origin import provenance
 from sample_runs import CONTRACT, LOG, MANIFEST, ROWS, SPEC, abandon, codes, finished_run, project, run_child, write_all
 
 Findings = list[tuple[str, str]]

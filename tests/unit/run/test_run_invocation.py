@@ -14,7 +14,7 @@ import pytest
 
 import runbundle as rb
 from runbundle import errors
-from runbundle.run.invocation import invocation
+from runbundle.run.origin.invocation import invocation
 from runbundle.run.reproduction import Reproduction
 from sample_code import repository
 from sample_runs import project, run_child
@@ -127,7 +127,7 @@ print(run.path)
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> rb.Run:
     """The first run of its process."""
-    monkeypatch.setattr("runbundle.run.invocation._numbers", itertools.count())
+    monkeypatch.setattr("runbundle.run.origin.invocation._numbers", itertools.count())
     source = tmp_path / "x.txt"
     source.write_text("recorded")
     with project(tmp_path / "store").start({"lr": 1, "net": {"width": 8}, "db": {"password": HIDDEN}}) as run:
@@ -204,7 +204,7 @@ def test_a_run_in_a_repository_tells_its_command(tmp_path: Path, monkeypatch: py
 
 
 def test_a_resumed_run_keeps_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runbundle.run.invocation._numbers", itertools.count(4))
+    monkeypatch.setattr("runbundle.run.origin.invocation._numbers", itertools.count(4))
     home = project(tmp_path)
     run = home.start()
     run.finish("failed")

@@ -17,8 +17,8 @@ import pytest
 
 import runbundle as rb
 from runbundle import errors
-from runbundle.run import code, git, newfiles, provenance
-from runbundle.run.newfiles import is_secret_file
+from runbundle.run.origin import code, git, newfiles, provenance
+from runbundle.run.origin.newfiles import is_secret_file
 from sample_runs import codes, files, project
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

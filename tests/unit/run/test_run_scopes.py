@@ -220,7 +220,7 @@ def test_seed_002_section_6_no_run_and_no_skill_writes_into_models(tmp_path: Pat
         for place in SOURCE.rglob("*.py")
         if any(word in place.read_text() for word in words)
     }
-    assert {name for name in callers if name.startswith("run/")} == {"run/aliases.py", "run/create.py"}
+    assert {name for name in callers if name.startswith("run/")} == {"run/models/aliases.py", "run/create.py"}
     (tmp_path / "store" / "models").mkdir()
     for handle in (run, run.scoped(kinds=["extra", "frames"])):
         for name in ("../../../models/x.json", "models/../../x.json", str(tmp_path / "store/models/x.json")):

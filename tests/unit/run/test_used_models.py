@@ -14,7 +14,7 @@ import runbundle as rb
 from runbundle import errors, models
 from runbundle.io import atomic, hashcache
 from runbundle.io.atomic import Written
-from runbundle.run.reference import look_up
+from runbundle.run.models.reference import look_up
 from sample_runs import LOG, MANIFEST, SEAL, abandon, codes, run_child, trained_run
 
 PATH = "models/perception/segmentation/unet/trained/base/2026-11-21_nogit"
@@ -320,7 +320,7 @@ def test_a_model_is_hashed_once_and_again_when_its_file_changes(store: Path, mon
     monkeypatch.setattr(hashcache, "hash_file", spy)
     settled = max(file.stat().st_mtime_ns, file.stat().st_ctime_ns) + 10**10
     monkeypatch.setattr(
-        "runbundle.run.model.cached_hash", lambda path: hashcache.cached_hash(path, now_ns=lambda: settled)
+        "runbundle.run.models.model.cached_hash", lambda path: hashcache.cached_hash(path, now_ns=lambda: settled)
     )
     for _ in range(3):
         models.resolve(LOCAL, store=store)

@@ -57,7 +57,7 @@ def test_seed_002_section_6_a_project_may_promote_a_model_to_models_at_the_top_o
 
 def test_seed_002_section_6_a_promotion_is_no_change_of_the_code(run: rb.Run) -> None:
     models.promote(run, "checkpoints/best.safetensors", skill=SKILL)
-    from runbundle.run.code import forget_code  # noqa: PLC0415 - as another process would look
+    from runbundle.run.origin.code import forget_code  # noqa: PLC0415 - as another process would look
 
     forget_code()
     with rb.start("vision") as again:

@@ -15,7 +15,7 @@ from runbundle.engine.reproduce.code import Code, CodeFile
 from runbundle.engine.reproduce.recorded import confined
 from runbundle.io.atomic import create_file, make_folder, os_errors
 from runbundle.io.confine import inside
-from runbundle.run.git import ask, own_environment
+from runbundle.run.origin.git import ask, own_environment
 
 _QUIET = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false", "-c", "core.fsmonitor=false")
 _GITLINK = b"160000"

@@ -13,7 +13,7 @@ from runbundle.base.errors import DigestMismatch, ReproduceRefused
 from runbundle.engine.reproduce.recorded import Recorded, confined
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import inside, read_regular
-from runbundle.run.code import git_state
+from runbundle.run.origin.code import git_state
 from runbundle.store.conditions import kept_bytes, kept_json
 
 

@@ -17,7 +17,7 @@ from runbundle.engine.reproduce.recorded import Recorded, confined, within
 from runbundle.engine.reproduce.workplace import Workplace
 from runbundle.io.atomic import Staged, copy_into, hash_file, make_folder
 from runbundle.io.confine import inside
-from runbundle.run.invocation import ENVIRONMENT, PYTHON, REPOSITORY, VARIABLES
+from runbundle.run.origin.invocation import ENVIRONMENT, PYTHON, REPOSITORY, VARIABLES
 from runbundle.run.reproduction import Reproduction
 from runbundle.run.run import Run, open_run
 from runbundle.run.secrets import unmask

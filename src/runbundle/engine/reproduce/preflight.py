@@ -197,7 +197,7 @@ def _environment(recorded: Recorded, options: Options) -> Point:
 
 def _compared(recorded: Recorded) -> str:
     """How the running environment differs from that of the run."""
-    from runbundle.run.provenance import installed_packages  # noqa: PLC0415 - few ask
+    from runbundle.run.origin.provenance import installed_packages  # noqa: PLC0415 - few ask
 
     here = installed_packages()
     other = sorted(

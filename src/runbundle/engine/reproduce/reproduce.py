@@ -16,7 +16,7 @@ from runbundle.engine.reproduce.options import CODE, ENVIRONMENT, Options
 from runbundle.engine.reproduce.preflight import Preflight, preflight
 from runbundle.engine.reproduce.recorded import Recorded
 from runbundle.engine.reproduce.workplace import Workplace
-from runbundle.run.provenance import host
+from runbundle.run.origin.provenance import host
 from runbundle.store.diff import Diff, diff
 from runbundle.store.values import Verdict
 

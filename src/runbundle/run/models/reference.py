@@ -27,11 +27,11 @@ from runbundle.contract.record import ArtifactRecord
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import inside
 from runbundle.io.hashcache import cached_hash
-from runbundle.run.aliases import alias_of
 from runbundle.run.follow import load_state
 from runbundle.run.given import given_name
 from runbundle.run.manifest import MANIFEST, read_manifest
-from runbundle.run.model import MODELS, Model, model_paths, place_of, read_model
+from runbundle.run.models.aliases import alias_of
+from runbundle.run.models.model import MODELS, Model, model_paths, place_of, read_model
 from runbundle.run.seal import is_sealed, read_seal
 from runbundle.run.state import RunState
 

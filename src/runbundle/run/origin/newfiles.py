@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runbundle.run.git import ask
+from runbundle.run.origin.git import ask
 
 _MOST_NAMES = 4 << 20  # bytes of names: some 100,000 files
 _MOST_FILE = 2 << 20

@@ -17,9 +17,9 @@ from runbundle.base.errors import RunbundleError
 from runbundle.base.ids import check_portable, fold
 from runbundle.io.jsonbytes import pretty
 from runbundle.io.unseen import UnseenFolder
-from runbundle.run.code import Changes, GitState, current_folder, submodules_of
-from runbundle.run.newfiles import NewFiles
-from runbundle.run.provenance import installed_packages
+from runbundle.run.origin.code import Changes, GitState, current_folder, submodules_of
+from runbundle.run.origin.newfiles import NewFiles
+from runbundle.run.origin.provenance import installed_packages
 from runbundle.run.secrets import Shown, mask_text
 
 FOLDER = "provenance"

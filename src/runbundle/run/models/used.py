@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runbundle.run.disabled import is_scratch
 from runbundle.run.given import given_path
-from runbundle.run.reference import look_up
+from runbundle.run.models.reference import look_up
 from runbundle.run.reproduction import Reproduction
 from runbundle.run.session import Session
 from runbundle.run.stores import default_store, store_of
