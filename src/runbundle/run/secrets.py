@@ -2,8 +2,8 @@
 
 A secret is text under a key that says so, a credential in a URL or a header, or an option of the command line that says
 so; in other text, an option, a variable of the environment or a literal beside such a name. It is written as
-``<secret:KEY>``. What a configuration holds of them is known from then on, and is taken out of all text that the library
-records besides: the facts, the command line, errors, tracebacks, text logs.
+``<secret:KEY>``. What a configuration holds of them is known from then on, and is taken out of all text that the
+library records besides: the facts, the command line, errors, tracebacks, text logs.
 """
 
 from __future__ import annotations
