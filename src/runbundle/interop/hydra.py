@@ -34,7 +34,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import MissingExtra
@@ -147,8 +147,8 @@ class _Job:
 
 def _as_given(words: ListConfig) -> list[str]:
     """The words of the command line, in which ``${...}`` is text and no reference."""
-    given = OmegaConf.to_container(words, resolve=False)
-    return [str(word) for word in given] if isinstance(given, list) else []
+    given = cast("list[Any]", OmegaConf.to_container(words, resolve=False))
+    return [str(word) for word in given]
 
 
 def task_config(config: DictConfig) -> DictConfig:
