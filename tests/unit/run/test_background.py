@@ -96,6 +96,8 @@ def test_a_save_returns_when_the_value_is_copied_and_what_comes_later_does_not_r
 def test_the_memory_of_a_written_copy_is_used_again_where_it_fits_and_let_go_at_the_end(
     tmp_path: Path, ext: str
 ) -> None:
+    if ext == "safetensors":
+        pytest.importorskip("safetensors", reason="safetensors is not installed")
     run, name = project(tmp_path).start(), f"checkpoints/last.{ext}"
     places: list[int] = []
     values: list[dict[str, Any]] = [state(1), state(2), {"w": np.zeros((2, 3))}, state(4), state(5), {"v": np.ones(4)}]
