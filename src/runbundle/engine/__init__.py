@@ -1,1 +1,1 @@
-"""Running work under a contract: stages in a pipeline, and many runs in a batch."""
+"""Running work under a contract: stages in a pipeline, many runs in a batch, a run made again."""

@@ -1,1 +1,1 @@
-"""Many runs: finding them in a store."""
+"""Many runs of a store: listed, held against each other, traced; and the models that were chosen from them."""
