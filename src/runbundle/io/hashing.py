@@ -48,7 +48,8 @@ class Hashing:
             return
         self._pool = pool(cores)
         if len(paths) >= _MANY and sys.executable:
-            self._tasks = [self._pool.submit(self._by_worker, paths[first::cores]) for first in range(cores)]
+            others = cores - 1  # one is left to who asks, who has other things to do meanwhile
+            self._tasks = [self._pool.submit(self._by_worker, paths[first::others]) for first in range(others)]
         else:
             size = max(1, min(_BATCH, len(paths) // (4 * cores)))
             batches = (paths[start : start + size] for start in range(0, len(paths), size))

@@ -136,7 +136,7 @@ class RunState:
 
     def moved_files(self, run_dir: Path) -> Iterator[tuple[str, int | None, frozenset[str]]]:
         """The files set aside, as ``files``: at their new place, or still at the old one (I16)."""
-        in_force = {path for path, _, _ in self.files()}
+        in_force = {path for path, _, _ in self.files()} if self.moves else set()
         for source, target, pointer in self.moves:
             if pointer in self.records:
                 has_stayed = not os.path.lexists(run_dir / target) and source not in in_force
