@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 import runbundle as rb
+from command_calls import Captured, call, call_json
 from runbundle import cli, errors
 from runbundle.cli import exits
 from sample_runs import CONTRACT, FACT, LOG, MANIFEST, abandon, finished_run, project
-
-Captured = pytest.CaptureFixture[str]
 
 COMPLETE = "complete, by its log (verify reads the files)"
 
@@ -31,23 +30,6 @@ def run_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(run_dir: Path) -> str:
     return str(run_dir.parents[2])
-
-
-def call(capsys: Captured, *arguments: str | Path) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr."""
-    try:
-        code = cli.main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def call_json(capsys: Captured, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
-    code, out, _ = call(capsys, *arguments, "--json")
-    told: dict[str, Any] = json.loads(out)
-    assert told.pop("json_version") == 0
-    return code, told
 
 
 def shell(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import runbundle as rb
-from runbundle import cli
+from command_calls import Captured, call, call_json
 from runbundle.cli.models import ACTIONS
 from sample_runs import trained_run
 
-Captured = pytest.CaptureFixture[str]
 PATH = "models/s/net/trained/base/2026-11-21_nogit"
 LOCAL = f"local://{PATH.partition('/')[2]}"
 
@@ -26,22 +23,6 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     trained_run(place)
     monkeypatch.setenv("RUNBUNDLE_STORE", str(place))
     return place
-
-
-def call(capsys: Captured, *arguments: str | Path) -> tuple[int, str, str]:
-    try:
-        code = cli.main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def call_json(capsys: Captured, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
-    code, out, _ = call(capsys, *arguments, "--json")
-    told: dict[str, Any] = json.loads(out)
-    assert told.pop("json_version") == 0
-    return code, told
 
 
 def promote(capsys: Captured, *more: str) -> tuple[int, str, str]:
