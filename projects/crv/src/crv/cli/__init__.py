@@ -1,0 +1,1 @@
+"""The command line: ``crv simulate``, ``crv sweep``, ``crv report``."""

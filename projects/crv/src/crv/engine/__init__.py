@@ -1,0 +1,1 @@
+"""Complete runs: the contract, one simulation, a sweep of them."""

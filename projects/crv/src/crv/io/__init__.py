@@ -1,0 +1,1 @@
+"""The run bundle on disk: paths, atomic artifacts, tables that grow."""

@@ -1,0 +1,1 @@
+"""What agents hold to be so: valuations, and what they decide by them."""
