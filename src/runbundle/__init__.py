@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from runbundle.run.scope import ScopedRunIO
     from runbundle.store import models
     from runbundle.store.diff import diff
+    from runbundle.store.tables import tables
 
 __all__ = [
     "ArtifactRecord",
@@ -80,6 +81,7 @@ __all__ = [
     "report_error",
     "run_command",
     "start",
+    "tables",
     "write_file",
 ]
 
@@ -115,6 +117,7 @@ _HOMES = {
     "report_error": "cli.exits",
     "run_command": "cli.exits",
     "start": "run.project",
+    "tables": "store.tables",
     "write_file": "run.bare.files",
 }
 _MODULES = {"errors": "base.errors", "models": "store.models"}

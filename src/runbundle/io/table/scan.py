@@ -36,21 +36,34 @@ def scan(
         InvalidValue: ``between`` is no range, or the table has no such column. CorruptError: a part is gone, cut or
             changed; or columns of one name have types that do not go together.
     """
-    polars = need("polars", "tables")
-    wanted = list(parts)
-    if between is not None:
-        _check_between(between, bucket_by)
-        wanted = [part for part in parts if part.meets(between)]
+    wanted = meeting(parts, between, bucket_by)
     refuse_changed(folder, wanted, check=check)
     if not wanted:
-        nothing: pl.LazyFrame = polars.LazyFrame(schema=schema_of(folder, parts[:1]))
+        nothing: pl.LazyFrame = need("polars", "tables").LazyFrame(schema=schema_of(folder, parts[:1]))
         return nothing
-    found = _lazy(folder, wanted, bucket_by)
+    files = [f"{folder}/{part.path}" for part in wanted]
+    return within(lazy(files, wanted, bucket_by, schema_of(folder, wanted)), bucket_by, between)
+
+
+def meeting(parts: Sequence[Part], between: Between | None, bucket_by: str | None) -> list[Part]:
+    """The parts that may have rows in a range; all without one.
+
+    Raises:
+        InvalidValue: it is no range, or the table has no buckets.
+    """
+    if between is None:
+        return list(parts)
+    _check_between(between, bucket_by)
+    return [part for part in parts if part.meets(between)]
+
+
+def within(frame: pl.LazyFrame, bucket_by: str | None, between: Between | None) -> pl.LazyFrame:
+    """The rows of a range; all without one."""
     if between is None or bucket_by is None:
-        return found
+        return frame
     low, high = between
-    column = polars.col(bucket_by)
-    return found.filter(*([] if low is None else [column >= low]), *([] if high is None else [column <= high]))
+    column = need("polars", "tables").col(bucket_by)
+    return frame.filter(*([] if low is None else [column >= low]), *([] if high is None else [column <= high]))
 
 
 def _check_between(between: Any, bucket_by: str | None) -> None:
@@ -88,14 +101,15 @@ def _changed(folder: Path, part: Part, how: str, kind: type[CorruptError] = Corr
     )
 
 
-def _lazy(folder: Path, parts: Sequence[Part], bucket_by: str | None) -> pl.LazyFrame:
+def lazy(
+    files: Sequence[str], parts: Sequence[Part], bucket_by: str | None, schema: Any, **options: Any
+) -> pl.LazyFrame:
+    """Parts as one lazy frame; ``files`` are their paths, ``bucket_by`` the column of their ranges, if it is one."""
     polars = need("polars", "tables")
-    files = [f"{folder}/{part.path}" for part in parts]
-    more: dict[str, Any] = {}
     if bucket_by is not None and _takes_statistics():
-        more["_table_statistics"] = _statistics(parts, bucket_by)
+        options["_table_statistics"] = _statistics(parts, bucket_by)
     found: pl.LazyFrame = polars.scan_parquet(
-        files, glob=False, hive_partitioning=False, schema=schema_of(folder, parts), missing_columns="insert", **more
+        files, glob=False, hive_partitioning=False, schema=schema, missing_columns="insert", **options
     )
     return found
 
