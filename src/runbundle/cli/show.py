@@ -11,6 +11,7 @@ from runbundle.cli.common import add_runs, print_json, print_table, run_folder
 from runbundle.cli.exits import GOOD, printable
 from runbundle.cli.lineage import show_lineage
 from runbundle.run.run import Run, open_run
+from runbundle.run.tables.members import TableInfo
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show identity, stages, metrics and artifacts; or the chain that led to the run, exit code 1 if it is broken."""
+    """Show what it is, its stages and what it holds; or the chain that led to it, exit code 1 if that is broken."""
     found = open_run(run_folder(options, options.runs[0]))
     if options.lineage:
         return show_lineage(options, found)
@@ -37,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
                 "manifest": found.manifest,
                 "summary": {name: spell_number(value) for name, value in found.summary.items()},
                 "stages": {stage: outcome.value for stage, outcome in found.state.outcomes.items()},
-                "artifacts": [record.to_json() for record in found.artifacts()],
+                "artifacts": [record.to_json() for record in found.artifacts() if record.table is None],
+                "tables": [table.to_json() for table in found.tables.values()],
             }
         )
     else:
@@ -76,13 +78,21 @@ def _show(found: Run) -> None:
         print("\nmetrics")
         for name, value in found.summary.items():
             print(f"  {printable(name):<24} {printable(str(value))}")
-    records = list(found.artifacts())
+    if found.tables:
+        print(f"\ntables ({len(found.tables)})")
+        print_table(("  TABLE", "ROWS", "PARTS", "BYTES", "RANGE"), map(_table, found.tables.values()))
+    records = [record for record in found.artifacts() if record.table is None]
     if records:
         print(f"\nartifacts ({len(records)})")
         print_table(
             ("  ARTIFACT", "BYTES", "FILE"),
             ((f"  {record.label}", str(record.bytes), record.filename) for record in records),
         )
+
+
+def _table(table: TableInfo) -> tuple[str, ...]:
+    span = "-" if table.low is None else f"{table.bucket_by} {table.low} to {table.high}"
+    return (f"  {table.name}", str(table.rows), str(len(table.parts)), str(table.bytes), span)
 
 
 def _error(attempt: Mapping[str, Any]) -> str:

@@ -48,12 +48,14 @@ class Compared:
 
 
 def compare_artifacts(left: Run, right: Run, default: Comparison = EXACT) -> Iterator[Compared]:
-    """Each artifact in force of one of two runs, in the order of the ids.
+    """Each artifact in force of one of two runs, in the order of the ids; tables that grow are left out.
 
     Equal digests are never looked into. The rule is that of the earlier run's contract; ``default`` is that of
     artifacts of which no contract says any.
     """
-    ours, theirs = left.state.in_force, right.state.in_force
+    ours, theirs = (
+        {key: record for key, record in run.state.in_force.items() if record.table is None} for run in (left, right)
+    )
     specs = left.contract.by_id if left.contract else {}
     for key in sorted(ours.keys() | theirs.keys(), key=lambda key: (key[0], key[1] is not None, key[1] or "")):
         one, other = ours.get(key), theirs.get(key)
@@ -78,7 +80,7 @@ def _compare(left: Run, right: Run, one: ArtifactRecord, other: ArtifactRecord, 
     try:
         before, after = _value(left, one), _value(right, other)
     except (CorruptError, MissingExtra) as error:  # told where it counts: the bytes differ, that much is known
-        return _differs(one, f"its values were not compared: {_told(error)}")
+        return _differs(one, f"its values were not compared: {told_of(error)}")
     found = difference(before, after, rule)
     return Compared(one.label, one.filename, found.verdict, tuple(found.places), found.more, found.largest)
 
@@ -87,7 +89,8 @@ def _differs(record: ArtifactRecord, told: str) -> Compared:
     return Compared(record.label, record.filename, Verdict.DIFFERS, (told,))
 
 
-def _told(error: RunbundleError) -> str:
+def told_of(error: RunbundleError) -> str:
+    """Why values were not compared."""
     return error.what if isinstance(error, CorruptError) else f"{error.what}. {error.hint}"
 
 

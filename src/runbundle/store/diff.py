@@ -13,6 +13,7 @@ from runbundle.run.run import Run, open_run
 from runbundle.run.series import Series
 from runbundle.store.compared import Compared, compare_artifacts, counts, overall
 from runbundle.store.conditions import ABSENT, Change, conditions
+from runbundle.store.tablediff import compare_tables
 from runbundle.store.values import Verdict, is_close
 
 
@@ -25,7 +26,7 @@ class Diff:
         conditions: of ``config``, ``code``, ``environment`` and ``inputs``, what differs.
         outcome: what differs of the status, and of the outcomes of stages.
         scalars: the final scalars that differ. series: of each metric, the first step where the two part.
-        artifacts: every artifact of either, with its verdict.
+        artifacts: every artifact of either, with its verdict; a table that grows is one, whatever its parts.
     """
 
     left: str
@@ -73,7 +74,8 @@ def diff(left: Run | str | Path, right: Run | str | Path, *, tolerance: Comparis
     """What differs between two runs, the earlier one first.
 
     Artifacts are compared by hash first; those that differ by the rule of their spec (``ArtifactSpec.compare``): JSON
-    and tables by value, arrays and images by the size of the difference. Of metrics values are compared, not times.
+    and tables by value, arrays and images by the size of the difference. A table that grows is the same if its rows
+    are, in whatever order and parts. Of metrics values are compared, not times.
 
     Args:
         left: the earlier run, or its folder.
@@ -92,7 +94,7 @@ def diff(left: Run | str | Path, right: Run | str | Path, *, tolerance: Comparis
         outcome=tuple(_outcome(one, other)),
         scalars=tuple(_scalars(one, other, tolerance)),
         series=tuple(_series(one, other, tolerance)),
-        artifacts=tuple(compare_artifacts(one, other, tolerance)),
+        artifacts=(*compare_artifacts(one, other, tolerance), *compare_tables(one, other, tolerance)),
     )
 
 

@@ -62,8 +62,13 @@ class Difference:
 def difference(left: Any, right: Any, rule: Comparison = EXACT) -> Difference:
     """What is different in two values that a format has read: JSON, rows, tables, arrays, images, states."""
     found = Difference(rule)
-    _compare(found, "", "", left, right)
+    compare_parts(found, "", left, right)
     return found
+
+
+def compare_parts(found: Difference, place: str, left: Any, right: Any) -> None:
+    """Compare two parts of values that are too large to be in memory; ``place`` is told, and rules do not name it."""
+    _compare(found, place, "", left, right)
 
 
 def is_close(left: float, right: float, rule: Comparison) -> bool:

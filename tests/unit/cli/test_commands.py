@@ -142,6 +142,30 @@ def test_show_as_json_is_strict_also_with_numbers_that_are_none(capsys: Captured
     assert json.loads(out, parse_constant=refuse)["summary"] == {"loss": "NaN", "best": "-Infinity"}
 
 
+def test_show_lists_tables_and_not_their_parts(capsys: Captured, tmp_path: Path) -> None:
+    pl = pytest.importorskip("polars", reason="Polars is not installed")
+    with project(tmp_path).start() as run:
+        run.save("note.txt", "hello")
+        run.append("notes", pl.DataFrame({"text": ["a"]}))
+        for tick in (3, 40):
+            run.append("world/events", pl.DataFrame({"tick": [tick, tick + 1]}), bucket_by="tick", bucket_size=10)
+    code, out, _ = call(capsys, "show", run.path)
+    assert code == 0
+    assert "part-" not in out
+    rows = [line.split() for line in out.partition("tables (2)\n")[2].splitlines()[:3]]
+    assert rows[0] == ["TABLE", "ROWS", "PARTS", "BYTES", "RANGE"]
+    assert [row[:3] + row[4:] for row in rows[1:]] == [
+        ["notes", "1", "1", "-"],
+        ["world/events", "4", "2", "tick", "3", "to", "41"],
+    ]
+    _, told = call_json(capsys, "show", run.path)
+    assert [record["artifact_id"] for record in told["artifacts"]] == ["note.txt"]
+    events = told["tables"][1]
+    assert [events[name] for name in ("name", "rows", "parts", "bucket_by", "bucket_size", "low", "high")] == [
+        "world/events", 4, 2, "tick", 10, 3, 41,
+    ]  # fmt: skip
+
+
 # --- check and verify -----------------------------------------------------------------------------
 
 

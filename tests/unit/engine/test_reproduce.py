@@ -210,6 +210,22 @@ def test_a_reproduction_is_itself_reproducible(code: Path) -> None:
     assert again(rb.open_run(first.new_run_dir), repo=code).verdict == "identical"
 
 
+def test_a_table_that_grew_is_the_same_again_though_its_parts_have_other_names(code: Path) -> None:
+    pytest.importorskip("polars", reason="Polars is not installed")
+    more = """\
+    import polars as pl
+    for tick in range(0, 30, 3):
+        run.append("world/events", pl.DataFrame({"tick": [tick, tick + 1]}), bucket_by="tick", bucket_size=10)
+"""
+    write(code, {"train.py": PROGRAM + more})
+    git(code, "commit", "-qam", "second")
+    done = again(run_program(code))
+    assert done.verdict == "identical"
+    assert {one.artifact: one.verdict for one in done.diff.artifacts} == dict.fromkeys(
+        ("result.json", "world/events"), "identical"
+    )
+
+
 # --- what differs is told -------------------------------------------------------------------------
 
 

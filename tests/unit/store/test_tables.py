@@ -58,7 +58,13 @@ def test_the_rows_of_all_runs_are_one_frame_that_tells_whose_each_is(store: Path
 def test_runs_lie_in_the_store_itself_or_in_its_projects_and_their_layouts_may_differ(tmp_path: Path) -> None:
     flat = rb.Layout(run_folder="runs/{run_id}", folders={"world": "w"})
     spec = rb.ArtifactSpec(
-        "events", "world", "events", ".parquet", "parquet", required="optional", table=rb.TableSpec("tick", 10)
+        "events",
+        "world",
+        "events",
+        ".parquet",
+        "parquet",
+        required=rb.Required.OPTIONAL,
+        table=rb.TableSpec("tick", 10),
     )
     contract = rb.Contract("lab", "1", artifacts=(spec,), layout=flat)
     with rb.Project("lab", store=tmp_path, contract=contract).start(run_id="a lab+") as run:
@@ -100,7 +106,11 @@ def test_of_runs_that_are_left_out_no_part_is_looked_at(store: Path) -> None:
     for part in [*store.rglob("r0/**/part-*.parquet"), *store.rglob("r2/**/part-*.parquet")]:
         part.unlink()
     (store / "runs/sim/r2/artifacts.jsonl").write_bytes(b"damaged\n")
-    for choice in ({"where": "run_id = 'r1' and tick < 5"}, {"runs": "run_id = 'r1'", "where": "tick < 5"}):
+    choices: tuple[dict[str, Any], ...] = (
+        {"where": "run_id = 'r1' and tick < 5"},
+        {"runs": "run_id = 'r1'", "where": "tick < 5"},
+    )
+    for choice in choices:
         assert rb.tables(store, EVENTS, **choice).collect().height == 10
 
 
@@ -175,9 +185,10 @@ def test_a_rule_that_is_none_is_refused_and_says_why(store: Path, choice: Any, t
 
 
 def test_what_is_no_text_is_refused(store: Path) -> None:
-    for wanted in ({"name": 3}, {"name": EVENTS, "where": 3}, {"name": EVENTS, "connection": 3}):
+    given: tuple[Any, ...] = ({"name": 3}, {"name": EVENTS, "where": 3}, {"name": EVENTS, "connection": 3})
+    for wanted in given:
         with pytest.raises(errors.InvalidType):
-            rb.tables(store, **wanted)  # type: ignore[call-overload]
+            rb.tables(store, **wanted)
 
 
 def test_tables_without_buckets_have_no_ranges(tmp_path: Path) -> None:
