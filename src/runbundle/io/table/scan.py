@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +107,7 @@ def lazy(
     """Parts as one lazy frame; ``files`` are their paths, ``bucket_by`` the column of their ranges, if it is one."""
     polars = need("polars", "tables")
     if bucket_by is not None and _takes_statistics():
-        options["_table_statistics"] = _statistics(parts, bucket_by)
+        options["_table_statistics"] = _statistics(parts, bucket_by, schema)
     found: pl.LazyFrame = polars.scan_parquet(
         files, glob=False, hive_partitioning=False, schema=schema, missing_columns="insert", **options
     )
@@ -140,9 +140,10 @@ def _takes_statistics() -> bool:
     return "_table_statistics" in inspect.signature(need("polars", "tables").scan_parquet).parameters
 
 
-def _statistics(parts: Sequence[Part], bucket_by: str) -> pl.DataFrame:
+def _statistics(parts: Sequence[Part], bucket_by: str, schema: Mapping[str, Any]) -> pl.DataFrame:
+    """What is known of the files; of the other columns nothing, which Polars before 2.1 wants to be told as well."""
     polars = need("polars", "tables")
-    told: pl.DataFrame = polars.DataFrame(
+    known: pl.DataFrame = polars.DataFrame(
         {
             "len": polars.Series([part.rows for part in parts], dtype=polars.UInt32),
             f"{bucket_by}_nc": polars.Series([0] * len(parts), dtype=polars.UInt32),
@@ -150,4 +151,9 @@ def _statistics(parts: Sequence[Part], bucket_by: str) -> pl.DataFrame:
             f"{bucket_by}_max": polars.Series([part.high for part in parts], dtype=polars.Int64),
         }
     )
-    return told
+    return known.with_columns(
+        polars.lit(None, kind).alias(f"{name}_{what}")
+        for name, dtype in schema.items()
+        if name != bucket_by
+        for what, kind in (("nc", dtype if dtype == polars.Struct else polars.UInt32), ("min", dtype), ("max", dtype))
+    )
