@@ -1,4 +1,4 @@
-"""The command line: ``runbundle ls | show | check | verify | diff | reproduce | repair | models``.
+"""The command line: ``runbundle ls | show | check | verify | diff | reproduce | export | repair | models``.
 
 Each command is a module with ``add`` (its arguments) and ``run`` (parse, call one function below, render). Data goes
 to stdout, everything else to stderr.
@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "is a run intact? Hash every byte against the seal",
     "diff": "what differs between two runs? Conditions first, then results",
     "reproduce": "make a run again from what it recorded, and compare the two",
+    "export": "write the rows of a table, of one run or many, as CSV, JSON, JSON Lines or Parquet",
     "repair": "bring what a crash left of a run to a state that verifies; nothing is deleted",
     "models": "list, promote, take in, name and find models",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from runbundle.base.errors import (
     UnsupportedVersion,
 )
 from runbundle.io.formats.base import need
+from runbundle.io.hashing import Progress
 from runbundle.io.table.parts import Part
 from runbundle.io.table.scan import Between, meeting, refuse_changed, schema_of
 from runbundle.run.run import Run, open_run
@@ -83,37 +84,52 @@ class Gathered:
         """How many rows the wanted parts have."""
         return sum(part.rows for _, part in self.parts)
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes they have."""
+        return sum(part.bytes for _, part in self.parts)
 
-def gather(
-    folders: Iterable[Path],
-    name: str,
-    *,
-    runs: str | None = None,
-    rule: RowRule | None = None,
-    between: Between | None = None,
-    check: bool = True,
-    allow_damaged: bool = False,
-) -> Gathered:
-    """The tables of the runs in some folders; arguments and errors as ``runbundle.store.tables.tables``."""
-    if not isinstance(name, str):
-        raise InvalidType(f"A table is given by its name, not {type(name).__name__}")
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be gathered; the fields are the arguments of ``runbundle.store.tables.tables``."""
+
+    name: str
+    runs: str | None = None
+    rule: RowRule | None = None
+    between: Between | None = None
+    check: bool = True
+    allow_damaged: bool = False
+
+
+def gather(folders: Iterable[Path], wanted: Wanted, progress: Progress | None = None) -> Gathered:
+    """The tables of the runs in some folders; errors as ``runbundle.store.tables.tables``.
+
+    Args:
+        folders: of the runs, in the order that is to be theirs.
+        wanted: which table, of which runs.
+        progress: is told how many bytes were checked, as it goes on.
+    """
+    if not isinstance(wanted.name, str):
+        raise InvalidType(f"A table is given by its name, not {type(wanted.name).__name__}")
     damaged: Damaged = {}
-    chosen = list(_chosen(folders, runs, damaged))
-    wanted = {run.path.name for run in chosen} if rule is None else rule.runs(run.path.name for run in chosen)
-    tables = list(_tables([run for run in chosen if run.path.name in wanted], name, between, damaged, check=check))
+    chosen = list(_chosen(folders, wanted.runs, damaged))
+    names = [run.path.name for run in chosen]
+    kept = set(names) if wanted.rule is None else wanted.rule.runs(names)
+    tables = list(_tables([run for run in chosen if run.path.name in kept], wanted, damaged, progress))
     if not tables:  # what columns there would be, the others say
-        rest = _tables([run for run in chosen if run.path.name not in wanted], name, between, damaged, check=False)
+        rest = _tables([run for run in chosen if run.path.name not in kept], replace(wanted, check=False), damaged)
         tables = [RunTable(table.run, table.info, ()) for table in rest]
-    if damaged and not allow_damaged:
+    if damaged and not wanted.allow_damaged:
         raise CorruptError(
             told_of(damaged), hint="`runbundle verify` tells more. To leave them out, say so: allow_damaged"
         ) from next(iter(damaged.values()))
     if not tables:
-        raise _not_found(name, chosen, damaged)
+        raise _not_found(wanted.name, chosen, damaged)
     by = {table.info.bucket_by for table in tables}
-    if between is not None and len(by) > 1:
-        raise InvalidValue(f"The tables have buckets by {', '.join(map(str, sorted(map(str, by))))}: between is of one")
-    return Gathered(tables, _columns(tables), by.pop() if len(by) == 1 else None, between, damaged)
+    if wanted.between is not None and len(by) > 1:
+        raise InvalidValue(f"The tables have buckets by {', '.join(sorted(map(str, by)))}: between is of one")
+    return Gathered(tables, _columns(tables), by.pop() if len(by) == 1 else None, wanted.between, damaged)
 
 
 def told_of(damaged: Mapping[Path, RunbundleError]) -> str:
@@ -149,29 +165,29 @@ def _chosen(folders: Iterable[Path], rule: str | None, damaged: Damaged) -> Iter
 
 
 def _tables(
-    runs: Iterable[Run], name: str, between: Between | None, damaged: Damaged, *, check: bool
+    runs: Iterable[Run], wanted: Wanted, damaged: Damaged, progress: Progress | None = None
 ) -> Iterator[RunTable]:
     for run in runs:
         found = None
         with _noting(damaged, run.path):
             try:
-                found = _table(run, name, between, check=check)
+                found = _table(run, wanted, progress)
             except CorruptError:
                 if run.is_sealed:
                     raise
                 run.refresh()  # who writes it may have merged parts meanwhile
-                found = _table(run, name, between, check=check)
+                found = _table(run, wanted, progress)
         if found is not None:
             yield found
 
 
-def _table(run: Run, name: str, between: Between | None, *, check: bool) -> RunTable | None:
-    info = next((table for table in run.tables.values() if name in (table.name, table.artifact_id)), None)
+def _table(run: Run, wanted: Wanted, progress: Progress | None) -> RunTable | None:
+    info = next((table for table in run.tables.values() if wanted.name in (table.name, table.artifact_id)), None)
     if info is None or not info.parts:
         return None
     with Blamed(run.run_id, info.name):
-        parts = meeting(info.parts, between, info.bucket_by)
-        refuse_changed(run.path, parts, check=check)
+        parts = meeting(info.parts, wanted.between, info.bucket_by)
+        refuse_changed(run.path, parts, check=wanted.check, progress=progress)
     return RunTable(run, info, parts)
 
 

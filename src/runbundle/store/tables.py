@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 from runbundle.io.formats.base import need
 from runbundle.io.table.scan import lazy, within
 from runbundle.run.given import given_path
-from runbundle.store.gathered import RUN_OF_PLACE, Gathered, gather, told_of
+from runbundle.store.gathered import RUN_OF_PLACE, Gathered, Wanted, gather, told_of
 from runbundle.store.listing import run_folders
 from runbundle.store.relation import relation
 from runbundle.store.rowrule import RUN_ID, RowRule
@@ -86,9 +86,7 @@ def tables(  # noqa: PLR0913 - each has its own name
     """
     place = given_path(store, what="the store").resolve()
     rule = None if where is None or connection is not None else RowRule(where)
-    found = gather(
-        run_folders(place), name, runs=runs, rule=rule, between=between, check=check, allow_damaged=allow_damaged
-    )
+    found = gather(run_folders(place), Wanted(name, runs, rule, between, check, allow_damaged))
     if found.damaged:
         warnings.warn(told_of(found.damaged), RuntimeWarning, stacklevel=2)
     return frame_of(found, rule) if connection is None else relation(connection, found, where)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidValue
 from runbundle.io.formats.base import need
-from runbundle.io.hashing import hash_files
+from runbundle.io.hashing import Progress, hash_files
 from runbundle.io.table.parts import Part
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ def _check_between(between: Any, bucket_by: str | None) -> None:
         raise InvalidValue("between is of the column that rows go into buckets by, and the table has no buckets")
 
 
-def refuse_changed(folder: Path, parts: Sequence[Part], *, check: bool = True) -> None:
-    """Whether parts are there as they were written.
+def refuse_changed(
+    folder: Path, parts: Sequence[Part], *, check: bool = True, progress: Progress | None = None
+) -> None:
+    """Whether parts are there as they were written; ``progress`` is told the bytes that were looked at.
 
     Raises:
         CorruptError: one is gone or cut. DigestMismatch: one has other bytes.
@@ -87,7 +89,7 @@ def refuse_changed(folder: Path, parts: Sequence[Part], *, check: bool = True) -
             raise _changed(folder, part, "is gone") from error
         if size != part.bytes:
             raise _changed(folder, part, f"has {size} bytes, not {part.bytes}")
-    hashed = hash_files(folder, [part.path for part in parts]) if check else {}
+    hashed = hash_files(folder, [part.path for part in parts], progress) if check else {}
     for part in parts:
         if part.path in hashed and hashed[part.path].sha256 != part.sha256:
             raise _changed(folder, part, "has other bytes than were written", DigestMismatch)
