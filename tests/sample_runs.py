@@ -169,3 +169,10 @@ def append_rows(run: rb.RunIO, first: int, count: int) -> None:
     for number in range(count):
         run.append("world/events", pl.DataFrame({"tick": [number % 40], "agent": [f"{first + number}"]}))
     run.finish()
+
+
+def append_to_folder(place: Path, first: int, count: int) -> None:
+    """Append to a table that is in no run, in a process of one's own."""
+    table = rb.Table(place, rb.TableSpec("tick"))
+    for number in range(count):
+        table.append(pl.DataFrame({"tick": [number % 40], "agent": [f"{first + number}"]}))
