@@ -67,10 +67,11 @@ _MATCHING: tuple[tuple[type[rb.RunbundleError], type[IoError]], ...] = (
 
 @contextmanager
 def io_errors(*, run: str | None = None, artifact: str | None = None) -> Iterator[None]:
-    """Errors of the library in a block become those of ``crv.io``, which name the run and the table as well."""
+    """Errors of the library in a block become those of ``crv.io``; all of them name the run and the table."""
     try:
         yield
-    except IoError:
+    except IoError as error:
+        error.run, error.artifact = error.run or run, error.artifact or artifact
         raise
     except rb.errors.MissingExtra:  # an installation that lacks something says so itself
         raise
