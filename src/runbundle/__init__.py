@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from runbundle.contract.record import ArtifactRecord
     from runbundle.contract.roster import RosterSpec
     from runbundle.contract.spec import ArtifactSpec, Outcome, Required, StageSpec
+    from runbundle.contract.table import TableSpec
     from runbundle.engine.batch import BatchReport, Done, batch
     from runbundle.engine.pipeline import Pipeline, StageContext
+    from runbundle.run.bare.files import write_file
+    from runbundle.run.bare.table import Table
     from runbundle.run.ingest import CollisionPolicy
     from runbundle.run.project import Project, join, start
     from runbundle.run.run import Run, open_run
@@ -65,6 +68,8 @@ __all__ = [
     "ScopedRunIO",
     "StageContext",
     "StageSpec",
+    "Table",
+    "TableSpec",
     "__version__",
     "batch",
     "diff",
@@ -76,6 +81,7 @@ __all__ = [
     "report_error",
     "run_command",
     "start",
+    "write_file",
 ]
 
 _HOMES = {
@@ -100,6 +106,8 @@ _HOMES = {
     "ScopedRunIO": "run.scope",
     "StageContext": "engine.pipeline",
     "StageSpec": "contract.spec",
+    "Table": "run.bare.table",
+    "TableSpec": "contract.table",
     "batch": "engine.batch",
     "diff": "store.diff",
     "join": "run.project",
@@ -108,6 +116,7 @@ _HOMES = {
     "report_error": "cli.exits",
     "run_command": "cli.exits",
     "start": "run.project",
+    "write_file": "run.bare.files",
 }
 _MODULES = {"errors": "base.errors", "models": "store.models"}
 

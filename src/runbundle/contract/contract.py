@@ -81,6 +81,15 @@ class Contract:
             )
         return found
 
+    def table(self, name: str) -> ArtifactSpec | None:
+        """The spec of a table, by its id or its name (``world/events``); None if none is declared."""
+        found = self.by_id.get(name) or next((s for s in self.artifacts if s.table and s.name == name), None)
+        return found if found is not None and found.table is not None else None
+
+    def table_folder(self, spec: ArtifactSpec) -> str:
+        """The folder of a table in the run."""
+        return f"{self.layout.folder_of(spec.kind)}/{spec.suffix}"
+
     def stage(self, name: str) -> StageSpec:
         """The stage of a name.
 
@@ -180,6 +189,17 @@ class Contract:
             other = places.setdefault((folder, name), spec.artifact_id)
             if other != spec.artifact_id:
                 raise ContractError(f"{other} and {spec.artifact_id} would have the same file name")
+        self._check_tables()
+
+    def _check_tables(self) -> None:
+        """The folder of a table holds its parts alone."""
+        tables = {fold(self.table_folder(spec)): spec.artifact_id for spec in self.artifacts if spec.table}
+        others = {*self.layout.precreate, self.layout.extras_folder}
+        others |= {self.layout.folder_of(spec.kind) for spec in self.artifacts if spec.kind != INPUT_KIND}
+        for folder in others if tables else ():
+            for table, artifact_id in tables.items():
+                if f"{fold(folder)}/".startswith(f"{table}/"):
+                    raise ContractError(f"{folder} lies in the folder of the table {artifact_id}")
 
 
 def _with_rosters(artifacts: Iterable[ArtifactSpec]) -> tuple[ArtifactSpec, ...]:

@@ -19,10 +19,11 @@ from runbundle.contract.layout import Layout
 from runbundle.contract.model import ModelSpec
 from runbundle.contract.roster import RosterSpec
 from runbundle.contract.spec import ArtifactSpec, StageSpec
+from runbundle.contract.table import TableSpec
 
 SCHEMA_VERSION = 1
 # what a spec may have besides: readers that do not know it are not shown what is not there
-_PARTS: Mapping[str, type[Any]] = {"roster": RosterSpec, "model": ModelSpec, "compare": Comparison}
+_PARTS: Mapping[str, type[Any]] = {"roster": RosterSpec, "model": ModelSpec, "compare": Comparison, "table": TableSpec}
 
 _T = TypeVar("_T")
 
@@ -168,6 +169,7 @@ def _check_types(kind: type[Any], fields: Mapping[str, Any], place: str, faults:
             or (annotation.startswith(("str", "Required", "By")) and isinstance(value, str))
             or (annotation.startswith("float") and isinstance(value, int | float) and not isinstance(value, bool))
             or (name in _PARTS and isinstance(value, _PARTS[name]))
+            or (annotation == "int" and type(value) is int)
             or (annotation.startswith("bool") and isinstance(value, bool))
             or (annotation.startswith("Mapping") and isinstance(value, Mapping))
             or (annotation.startswith("tuple") and _is_list_of(value, str))

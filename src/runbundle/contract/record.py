@@ -41,6 +41,7 @@ class ArtifactRecord(NamedTuple):
         replaces: the record whose place it took, if any.
         roster: which document lists it with others of its kind: ``artifact_id``, ``filename``, ``entries``, ``key``,
             ``contract_version``; None for most.
+        table: of a part of a table, which rows it has (docs/format.md, section 3.6); None for most.
         pointer: where the record stands; None while it is not appended.
     """
 
@@ -59,6 +60,7 @@ class ArtifactRecord(NamedTuple):
     meta: Mapping[str, Any]
     replaces: Pointer | None = None
     roster: Mapping[str, Any] | None = None
+    table: Mapping[str, Any] | None = None
     pointer: Pointer | None = None
 
     @property
@@ -69,7 +71,7 @@ class ArtifactRecord(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """The record's fields as they stand in the log, without the chain."""
         fields = {name: getattr(self, name) for name in _FIELDS}
-        more = {} if self.roster is None else {"roster": dict(self.roster)}
+        more = {name: dict(told) for name in _MORE if (told := getattr(self, name)) is not None}
         return {**fields, "meta": dict(self.meta), "replaces": self.replaces and self.replaces.to_json(), **more}
 
     @classmethod
@@ -81,7 +83,7 @@ class ArtifactRecord(NamedTuple):
         """
         try:
             replaces, roster = Pointer.from_json(record["replaces"]), _roster_of(record)
-            return cls._make((*_told(record), replaces, roster, pointer))
+            return cls._make((*_told(record), replaces, roster, _table_of(record), pointer))
         except (KeyError, TypeError) as error:
             raise LogCorrupt(
                 f"The artifact record {pointer.seq} of the writer {pointer.writer or '(creator)'} lacks {error}",
@@ -89,7 +91,8 @@ class ArtifactRecord(NamedTuple):
             ) from error
 
 
-_FIELDS = tuple(name for name in ArtifactRecord._fields if name not in ("pointer", "roster"))
+_MORE = ("roster", "table")  # what a record has besides, where there is something to tell
+_FIELDS = tuple(name for name in ArtifactRecord._fields if name not in ("pointer", *_MORE))
 _told = itemgetter(*(name for name in _FIELDS if name != "replaces"))
 _ROSTER_FIELDS = ("artifact_id", "filename", "entries", "key", "contract_version")
 
@@ -102,6 +105,25 @@ def _roster_of(record: Mapping[str, Any]) -> dict[str, str] | None:
     if not all(isinstance(text, str) for text in told.values()):
         raise TypeError("a roster that is told by text")
     return told
+
+
+def _table_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    table = record.get("table")
+    if table is None:
+        return None
+    told = {name: table[name] for name in _TABLE_FIELDS}
+    is_right = all(isinstance(told[name], str) for name in ("append", "columns"))
+    is_right = is_right and all(type(told[name]) is int for name in ("rows", "of"))
+    if not is_right or not all(type(told[name]) in (int, type(None)) for name in ("bucket", "bucket_size", *_ENDS)):
+        raise TypeError("a part of a table that is told by numbers")
+    if not isinstance(told["bucket_by"], str | None):
+        raise TypeError("a column by which rows go into buckets")
+    merges = [Pointer(str(each["writer"]), int(each["seq"])) for each in table.get("merges", ())]
+    return {**told, "merges": [each.to_json() for each in merges]} if merges else told
+
+
+_ENDS = ("low", "high")
+_TABLE_FIELDS = ("append", "of", "bucket_by", "bucket_size", "bucket", "columns", "rows", *_ENDS)
 
 
 def label(artifact_id: str, variant: str | None) -> str:

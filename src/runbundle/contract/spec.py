@@ -14,6 +14,7 @@ from runbundle.contract.comparison import Comparison
 from runbundle.contract.model import ModelSpec
 from runbundle.contract.roster import RosterSpec
 from runbundle.contract.schema import check_schema
+from runbundle.contract.table import TableSpec
 
 INPUT_KIND = "input"
 _PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".dill")
@@ -55,6 +56,7 @@ class ArtifactSpec:
         roster: the document that lists all variants with their facts, or None; then each is written with a variant.
         model: where the artifact belongs if it is promoted to a model, or None.
         compare: when two of it, of two runs, are the same; left out, when they have equal values.
+        table: how it grows, if it is a table that rows are appended to; then ``suffix`` is the name of its folder.
 
     Raises:
         ContractError, InvalidName: the fields contradict each other or a name cannot be taken.
@@ -74,6 +76,7 @@ class ArtifactSpec:
     roster: RosterSpec | None = None
     model: ModelSpec | None = None
     compare: Comparison | None = None
+    table: TableSpec | None = None
 
     def __post_init__(self) -> None:
         for name in ("artifact_id", "kind", "suffix", "ext", "format", "stage", "description"):
@@ -97,6 +100,8 @@ class ArtifactSpec:
         if self.schema is not None:
             object.__setattr__(self, "schema", _copied(self.schema, what=f"the schema of {self.artifact_id}"))
             check_schema(self.schema, what=self.artifact_id)
+        if self.table is not None:
+            self._check_table(self.table)
 
     def _check_input(self) -> None:
         if self.suffix or self.ext or self.format != "file" or self.stage is not None:
@@ -108,6 +113,29 @@ class ArtifactSpec:
     def _check_roster(self, roster: RosterSpec) -> None:
         if self.kind == INPUT_KIND or roster.artifact_id == self.artifact_id:
             raise ContractError(f"{self.artifact_id} cannot be listed in a roster of the id {roster.artifact_id}")
+
+    def _check_table(self, table: TableSpec) -> None:
+        if self.kind == INPUT_KIND or self.roster is not None or (self.format, self.ext) != ("parquet", ".parquet"):
+            raise ContractError(
+                f"{self.artifact_id} is a table, whose parts are Parquet files in a folder of their own",
+                hint="Give it the format parquet, the ext .parquet and no roster",
+            )
+        if self.columns is None and self.schema is not None:
+            raise ContractError(f"The schema of the table {self.artifact_id} speaks of its columns, or is left out")
+        rule = (self.columns or {}).get(table.bucket_by or "", {})
+        if not str(rule.get("dtype", "int64")).lower().startswith(("int", "uint")):
+            raise ContractError(f"{table.bucket_by} is no integer in {self.artifact_id}: rows go into buckets by one")
+
+    @property
+    def columns(self) -> Mapping[str, Any] | None:
+        """The rules of its columns, if its schema has such."""
+        found: Mapping[str, Any] | None = (self.schema or {}).get("columns")
+        return found
+
+    @property
+    def name(self) -> str:
+        """What a table is called: its kind and its folder in that (``world/events``)."""
+        return f"{self.kind}/{self.suffix}"
 
     @property
     def roster_spec(self) -> ArtifactSpec | None:

@@ -23,6 +23,7 @@ from runbundle.base.errors import (
     StageError,
 )
 from runbundle.base.ids import fold
+from runbundle.contract.layout import INPUT_FOLDER, check_folder
 from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
 from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
@@ -110,7 +111,7 @@ def _extra_spec(ext: str, format_name: str) -> ArtifactSpec:
 class Offer:
     """What a caller asks to be written; the arguments of ``RunIO.write``.
 
-    ``by_library``: the library itself asks.
+    ``by_library``: the library itself asks. ``is_encoded``: ``value`` is what the file is to hold, byte for byte.
     """
 
     value: Any
@@ -120,6 +121,7 @@ class Offer:
     replace: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     by_library: bool = False
+    is_encoded: bool = False
 
 
 def write_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> ArtifactRecord:
@@ -135,8 +137,10 @@ def put_declared(session: Session, wanted: str | ArtifactSpec, offer: Offer) -> 
     with session.blamed(label(spec.artifact_id, offer.variant)):
         if spec.kind == INPUT_KIND:
             raise ContractError(f"{spec.artifact_id} is the input", hint="Inputs come in by ingest()")
+        if spec.table is not None:
+            raise ContractError(f"{spec.artifact_id} is a table", hint="Its rows come in by append()")
         refuse_roster(session, spec)
-        _check_stage(session, spec)
+        check_stage(session, spec)
         return _write(session, spec, spec.artifact_id, _declared_path(session, spec, offer.variant), offer)
 
 
@@ -161,6 +165,44 @@ def write_own(session: Session, spec: ArtifactSpec, filename: str, offer: Offer)
         return _write(session, spec, spec.artifact_id, filename, dataclasses.replace(offer, by_library=True))
 
 
+def write_at(session: Session, filename: str, data: bytes) -> ArtifactRecord:
+    """Write bytes at a path of the run, new or in the place of what this writer wrote there.
+
+    They are those of the declared artifact that has the path, else of one that no contract declares: any path that the
+    library does not keep for itself will do.
+
+    Raises:
+        ContractError: the contract allows no extras, or the path is one of the library's.
+    """
+    with session.acting(), session.blamed(filename):
+        spec = _spec_at(session, filename)
+        if spec is not None:
+            check_stage(session, spec)
+            artifact_id = spec.artifact_id
+        else:
+            check_relative(filename, what="name")
+            folder, _, name = filename.rpartition("/")
+            check_folder(folder or name)
+            if fold(filename).split("/")[0] in (INPUT_FOLDER, "logs"):
+                raise ContractError(f"{filename} lies where the library writes", hint="Give another folder")
+            has_extension = "." in name[1:]
+            spec, _ = extra_spec(session, name if has_extension else f"{name}.bin", data)
+            artifact_id = filename.removeprefix(f"{session.layout.extras_folder}/")
+        there = session.state.named_alike(filename)
+        offer = Offer(value=data, replace=filename in there, is_encoded=True)
+        return _write(session, spec, artifact_id, filename, offer)
+
+
+def _spec_at(session: Session, filename: str) -> ArtifactSpec | None:
+    """The spec of the declared artifact that has a path, without a variant."""
+    for spec in session.contract.artifacts if session.contract else ():
+        is_one = spec.kind != INPUT_KIND and spec.roster is None and spec.table is None
+        if is_one and filename.endswith(spec.ext) and _declared_path(session, spec, None) == filename:
+            refuse_roster(session, spec)
+            return spec
+    return None
+
+
 def _declared_path(session: Session, spec: ArtifactSpec, variant: str | None) -> str:
     primary = session.state.primary_input
     stem = PurePosixPath(primary["filename"]).stem if primary else None
@@ -170,7 +212,12 @@ def _declared_path(session: Session, spec: ArtifactSpec, variant: str | None) ->
     return f"{session.layout.folder_of(spec.kind)}/{name}"
 
 
-def _check_stage(session: Session, spec: ArtifactSpec) -> None:
+def check_stage(session: Session, spec: ArtifactSpec) -> None:
+    """Whether an artifact may be written now.
+
+    Raises:
+        StageError: it belongs to a stage that has committed, or to another than the open one.
+    """
     if session.contract is None or spec.stage is None:
         return
     if session.stage is not None and session.stage != spec.stage:
@@ -190,7 +237,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     if fmt.extensions and spec.ext not in fmt.extensions:
         raise ContractError(f"The format {fmt.name} has the extensions {fmt.extensions}, not {spec.ext}")
     _check_folder(fmt, filename)
-    encoded = _encode(fmt, offer.value, offer.options)
+    encoded = _taken(fmt, offer.value) if offer.is_encoded else _encode(fmt, offer.value, offer.options)
     if spec.schema is not None:
         check_facts(spec.schema, encoded.facts(), what=artifact_id)
     meta, description = _told(spec, encoded, offer)
@@ -250,6 +297,13 @@ def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str,
     if description is not spec.description:
         jsontext.refuse_non_json(description, "the description")
     return meta, description
+
+
+def _taken(fmt: Format, data: bytes) -> Encoded:
+    """Bytes that are of a format already, as they are; read once, to know that they are."""
+    if fmt.name == "file":
+        return fmt.encode(data)
+    return dataclasses.replace(fmt.encode(fmt.decode(data, {})), write=lambda sink: sink.write(data))
 
 
 def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:

@@ -63,6 +63,19 @@ def refuse_place(session: Session, filename: str) -> None:
     for roster_id, told in session.state.rosters.items():
         if f"{fold(filename)}/".startswith(f"{fold(told['filename'])}/"):
             raise ArtifactExists(f"{told['filename']} is the place of {roster_id}", hint="Give another name")
+    _refuse_in_tables(session, filename)
+
+
+def _refuse_in_tables(session: Session, filename: str) -> None:
+    """Whether a file would pass for a part of a table, to whoever reads its folder with other tools."""
+    contract = session.contract
+    declared = [contract.table_folder(spec) for spec in contract.artifacts if spec.table] if contract else []
+    place = fold(filename)
+    for folder in {*declared, *(table.folder for table in session.tables.values())}:
+        top = fold(folder)
+        is_part = place.startswith(f"{top}/") and (place.endswith(".parquet") or "=" in place[len(top) :])
+        if is_part or place == top or f"{top}/".startswith(f"{place}/"):
+            raise ArtifactExists(f"{filename} lies where the table {folder} is", hint="Give another name")
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runbundle.base.errors import ArtifactNotFound, DigestMismatch, LogCorrupt
 from runbundle.base.findings import Report
@@ -21,10 +21,15 @@ from runbundle.run.lines import METRICS_STEM
 from runbundle.run.manifest import read_manifest
 from runbundle.run.seal import is_sealed, read_seal
 from runbundle.run.series import Columns, Point, Series, read_points, read_raw
+from runbundle.run.session import Blamed
 from runbundle.run.settings import read_contract
 from runbundle.run.state import RunState
 from runbundle.run.status import shown_status
+from runbundle.run.tables.members import TableInfo, tables_of
 from runbundle.run.verify import root_digest_of, verify
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Run:
@@ -167,6 +172,41 @@ class Run:
             except DigestMismatch:
                 if self.is_sealed or not self._read_on():  # else a writer has replaced it since we read the log
                     raise
+
+    @property
+    def tables(self) -> Mapping[str, TableInfo]:
+        """The tables that rows were appended to, by their names: parts, rows, bytes and ranges."""
+        return tables_of(self.state)
+
+    def table(
+        self, name: str, *, between: tuple[int | None, int | None] | None = None, check: bool = True
+    ) -> pl.LazyFrame:
+        """A table as a Polars LazyFrame: what is filtered out is not read, nor the parts opened that cannot have it.
+
+        Args:
+            name: of the table (``world/events``), or the id of its parts.
+            between: only rows whose value of the column that rows go into buckets by is in this range, both ends in
+                it; an end that is None is open. Parts outside of it are not even looked at.
+            check: hold the bytes of the parts against the log now; else only their lengths.
+
+        Raises:
+            ArtifactNotFound: there is no such table. CorruptError: a part is gone, cut or changed.
+            InvalidValue: ``between`` is no range, or the table has no buckets. MissingExtra: Polars is not installed.
+        """
+        from runbundle.run.tables.reading import read_table  # noqa: PLC0415 - few runs have tables
+
+        with Blamed(self.run_id, name):
+            return read_table(self.path, self.state, name, between=between, check=check)
+
+    def content_sha256(self, table: str) -> str:
+        """The hash of what a table holds: the same however its rows are ordered, cut into parts and compressed.
+
+        Errors as ``table``; UnsupportedFormat where a column has a type of which no bytes are agreed.
+        """
+        from runbundle.run.tables.reading import table_content  # noqa: PLC0415 - few runs have tables
+
+        with Blamed(self.run_id, table):
+            return table_content(self.path, self.state, table)
 
     def _read_on(self) -> bool:
         """Take in what the logs say since; tells whether they say anything new."""

@@ -35,6 +35,9 @@ from runbundle.run.textlog import TextLog
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
+
+    from runbundle.io.table.parts import Appended
 
 
 def joined(path: str | Path, durability: Durability | str = Durability.PROCESS) -> RunIO:
@@ -314,6 +317,60 @@ class RunIO:
             meta = {**given, **frame_facts(timestamp, intrinsics)}
             variant = frame_variant(frame_id)
         return self.write(spec, arrays, variant=variant, meta=meta, **more)
+
+    def append(
+        self,
+        table: ArtifactSpec | str,
+        frame: pl.DataFrame,
+        *,
+        bucket_by: str | None = None,
+        bucket_size: int | None = None,
+    ) -> Appended:
+        """Append rows to a table: a new part for each bucket that they fall into, and no longer file.
+
+        All or nothing: readers see all rows of an append or none. It costs the same however long the table is, and many
+        processes may append at once. Without a contract the first frame sets the columns.
+
+        Args:
+            table: its spec, its id, or its name: ``"world/events"``.
+            frame: the rows; at least one. Columns are cast where no value is changed by it.
+            bucket_by: of a table that is not declared: the integer column by which rows go into buckets.
+            bucket_size: of such a table: how many values of it make a bucket; left out, 100.
+
+        Raises:
+            InvalidValue: a column is unknown, missing, of another type, empty or out of range; ``bucket_by`` falls, or
+                is below zero; or there are no rows. InvalidType: it is no Polars DataFrame.
+            ContractError: the table is not declared. StageError, RunSealed: as ``write``.
+        """
+        from runbundle.run.tables.appending import Asked, append  # noqa: PLC0415 - few runs have tables
+
+        return append(self._session, table, frame, Asked(bucket_by, bucket_size))
+
+    def compact(self, table: str | None = None, *, target_rows: int = 1_000_000) -> None:
+        """Merge the small parts of a table, or of all tables, before the run is sealed; the rows stay the same.
+
+        The content hash of a table stays the same as well. Killed at any point, every row is there once. For the
+        process that started the run; a lazy frame of the table that was made before names files that are gone.
+
+        Args:
+            table: its name or id; left out, all tables of the run.
+            target_rows: parts of a bucket are merged as long as they have no more rows together.
+
+        Raises:
+            ArtifactNotFound: there is no such table. CorruptError: a part was changed from outside.
+            StageError: this process joined the run.
+        """
+        from runbundle.run.tables.compaction import compact  # noqa: PLC0415 - few runs have tables
+
+        compact(self._session, table, target_rows)
+
+    def table(self, name: str, *, between: tuple[int | None, int | None] | None = None) -> pl.LazyFrame:
+        """A table of this run as ``Run.table`` gives it, with all that was appended so far."""
+        from runbundle.run.tables.reading import read_table  # noqa: PLC0415 - few runs have tables
+
+        with self._session.blamed(name):
+            self._session.refresh()
+            return read_table(self.path, self._session.state, name, between=between)
 
     @property
     def background(self) -> Background:

@@ -16,7 +16,9 @@ from runbundle.run.given import given_name
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
 
+    from runbundle.io.table.parts import Appended
     from runbundle.run.runio import RunIO
 
 EXTRA = "extra"  # the kind of what no contract declares
@@ -159,6 +161,19 @@ class ScopedRunIO:
         """As ``RunIO.write_frame``; errors also as ``write``."""
         self._require(spec)
         return self._run.write_frame(spec, frame_id, arrays, **more)
+
+    def append(self, table: ArtifactSpec | str, frame: pl.DataFrame, **more: Any) -> Appended:
+        """As ``RunIO.append``; errors also as ``write`` and ``save``."""
+        declared = self.contract.table(table) if self.contract is not None and isinstance(table, str) else table
+        if isinstance(declared, ArtifactSpec):
+            self._require(declared)
+        elif not self._scope.allows(given_name(table, what="the table"), EXTRA):
+            self._refuse(f"append to {table!r}", str(table))
+        return self._run.append(table, frame, **more)
+
+    def table(self, name: str, *, between: tuple[int | None, int | None] | None = None) -> pl.LazyFrame:
+        """As ``RunIO.table``: any table of the run."""
+        return self._run.table(name, between=between)
 
     def save(self, name: str, value: Any, **more: Any) -> ArtifactRecord:
         """As ``RunIO.save``.

@@ -111,6 +111,7 @@ class Session:
         is_closing, acts: whether the run is being ended by a thread, and how many are writing.
         text_log: what ``RunIO.logger`` writes through, if it is open.
         background: what ``RunIO.background`` writes, once it was asked for.
+        tables: those that this writer has appended to, by their ids.
         rejoin: how a forked child becomes a writer of its own.
         lock: guards all of these; held over the bytes of an input, the manifest and a roster, not over those of others.
     """
@@ -148,6 +149,7 @@ class Session:
     shown: Shown | None = None
     background: Pending | None = None
     home: Path | None = None
+    tables: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.others = Followed(self.run_dir, self.writer)

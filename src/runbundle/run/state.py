@@ -48,6 +48,7 @@ class RunState:
         rivals: further records in force of an artifact, by (artifact_id, variant): what takes them out of force may
             stand in a log that is read later. Any that are left when all logs are read break I14.
         rosters: what the records say of each roster, by its artifact_id.
+        merged: pointers of records of parts whose rows are in another part now.
         models: the models that were used, each once; in an order that does not depend on whose log is read first.
         announced: digests that files without a record, those of the configuration, may have until the next attempt.
     """
@@ -69,6 +70,7 @@ class RunState:
     rosters: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     announced: dict[str, set[str]] = field(default_factory=dict)
     models: list[Record] = field(default_factory=list)
+    merged: set[Pointer] = field(default_factory=set)
 
     def apply(self, record: Record, pointer: Pointer) -> None:
         """Take in one record; types that are not known are ignored.
@@ -186,6 +188,8 @@ class RunState:
         if artifact.roster is not None:
             self.rosters[artifact.roster["artifact_id"]] = artifact.roster
         self._retire(artifact.replaces)
+        if artifact.table is not None:
+            self._merge(artifact.table)
         if pointer not in self.gone:
             key = artifact.artifact_id, artifact.variant
             if key in self.in_force:
@@ -193,6 +197,13 @@ class RunState:
             self.in_force[key] = artifact
             if self.by_fold is not None:
                 self.by_fold.setdefault(fold(artifact.filename), set()).add(artifact.filename)
+
+    def _merge(self, table: Mapping[str, Any]) -> None:
+        """A part of a table takes the place of those whose rows it has, all at once."""
+        for each in table.get("merges", ()):
+            pointer = Pointer(**each)
+            self.merged.add(pointer)
+            self._retire(pointer)
 
     def _apply_intent(self, record: Record, pointer: Pointer) -> None:
         replaced = Pointer.from_json(record["replaces"])

@@ -102,6 +102,7 @@ BEYOND: dict[str, Callable[[Any], object]] = {
     "summary": lambda skill: skill.summary,
     "finish": lambda skill: skill.finish(),
     "with": lambda skill: skill.__enter__(),
+    "compact": lambda skill: skill.compact(),
     "environment": lambda skill: skill.environment(),
     "use_model": lambda skill: skill.use_model("model://net@best"),
     "outcome": lambda skill: skill.outcome("prepare"),
@@ -123,7 +124,19 @@ def test_all_that_a_run_can_do_is_allowed_or_refused_and_nothing_is_left_open() 
     """A method that ``RunIO`` gets later is refused until someone allows it."""
     allowed = {name for name in dir(rb.ScopedRunIO) if not name.startswith("_")}
     assert allowed == {
-        *("config", "contract", "flush", "is_finished", "log", "logger", "path", "primary_input", "read"),
+        *(
+            "append",
+            "table",
+            "config",
+            "contract",
+            "flush",
+            "is_finished",
+            "log",
+            "logger",
+            "path",
+            "primary_input",
+            "read",
+        ),
         *("read_input", "read_input_bgr", "run_id", "save", "scoped", "write", "write_json", "write_mask_png"),
         *("write_frame", "write_png"),
     }

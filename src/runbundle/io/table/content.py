@@ -1,0 +1,90 @@
+"""What a table holds, as one digest: the same however its rows are ordered, cut into parts, compressed (I31)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from runbundle.base import jsontext
+from runbundle.base.errors import UnsupportedFormat
+from runbundle.io.formats.base import need
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VERSION = "runbundle-table-1"
+
+
+def content_sha256(buckets: Iterable[pl.DataFrame], bucket_by: str | None) -> str:
+    """The digest of the rows of a table (docs/format.md, section 3.6).
+
+    Args:
+        buckets: all rows of a bucket in each frame, the buckets in order; a table without buckets in one frame.
+        bucket_by: the column that rows go into buckets by, or None.
+
+    Raises:
+        UnsupportedFormat: a column has a type that has no agreed bytes.
+    """
+    columns: dict[str, list[hashlib._Hash]] = {}
+    kinds: dict[str, str] = {}
+    rows = 0
+    for frame in buckets:
+        names = sorted(frame.columns)
+        first = [bucket_by] if bucket_by is not None else []
+        order = [*first, *(name for name in names if name != bucket_by)]
+        plain = frame.select(_plain(frame.get_column(name)) for name in names)
+        ordered = plain.sort(order, nulls_last=False) if order else plain
+        rows += ordered.height
+        for name in names:
+            _add(columns, kinds, name, ordered.get_column(name))
+    told = {name: [kinds[name], *(each.hexdigest() for each in found)] for name, found in columns.items()}
+    return hashlib.sha256(jsontext.line({"columns": told, "rows": rows, "version": VERSION})).hexdigest()
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    """A column with one spelling for each value: of NaN, of zero, of categories."""
+    pl = need("polars", "tables")
+    if column.dtype.is_float():
+        return column.cast(pl.Float64).fill_nan(float("nan")) + 0.0  # -0.0 is 0.0
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return column.cast(pl.String)
+    return column
+
+
+def _add(columns: dict[str, list[hashlib._Hash]], kinds: dict[str, str], name: str, column: pl.Series) -> None:
+    pl = need("polars", "tables")
+    dtype = column.dtype
+    valid, data, texts = columns.setdefault(name, [hashlib.sha256(), hashlib.sha256(), hashlib.sha256()])
+    kinds[name] = dtype.base_type().__name__.lower()
+    valid.update(column.is_not_null().cast(pl.UInt8).to_numpy().tobytes())
+    if dtype == pl.Struct:
+        for field in column.struct.fields:
+            _add(columns, kinds, f"{name}.{field}", _plain(column.struct.field(field)))
+    elif dtype in (pl.List, pl.Array):
+        lists = column.arr.to_list() if dtype == pl.Array else column
+        data.update(_numbers(lists.list.len().fill_null(0), pl.UInt64))
+        filled = lists.drop_nulls()
+        inner = filled.filter(filled.list.len() > 0).explode()
+        _add(columns, kinds, f"{name}[]", _plain(inner))
+    elif dtype in (pl.String, pl.Binary):
+        text = column.cast(pl.Binary).fill_null(b"")
+        data.update(_numbers(text.bin.size(), pl.UInt64))
+        texts.update(b"".join(text.to_list()))
+    elif dtype.is_float():
+        data.update(_numbers(column.fill_null(0.0), pl.Float64))
+    elif dtype == pl.UInt64:
+        data.update(_numbers(column.fill_null(0), pl.UInt64))
+    elif dtype.is_integer() or dtype.is_temporal() or dtype == pl.Boolean:
+        kinds[name] = str(dtype).lower() if dtype.is_temporal() else kinds[name]
+        data.update(_numbers(column.to_physical().cast(pl.Int64).fill_null(0), pl.Int64))
+    elif dtype != pl.Null:
+        raise UnsupportedFormat(
+            f"The column {name!r} is {dtype}, of which no content hash is agreed", hint="Cast it to numbers or text"
+        )
+
+
+def _numbers(column: pl.Series, dtype: Any) -> bytes:
+    """Numbers as bytes, the least significant first."""
+    array = column.cast(dtype).to_numpy()
+    return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())

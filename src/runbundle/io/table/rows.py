@@ -1,0 +1,230 @@
+"""What the rows of a table must be: a frame held against rules, and cast where that loses nothing.
+
+Rules are those of a schema's ``columns`` (``runbundle.contract.schema``). A ``dtype`` is the name of a Polars type in
+lower case (``int64``, ``string``, ``datetime`` ...); ``struct``, ``list``, ``datetime`` and the like, without their
+parameters, stand for any of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from runbundle.base.errors import InvalidType, InvalidValue
+from runbundle.io.formats.base import need
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_COLUMNS = 4_096  # each part tells of every column; with more, that would be longer than its rows
+_SHOWN = 5
+
+Rules = Mapping[str, Mapping[str, Any]]
+
+
+class Rows:
+    """What frames appended to one table must be. Once a frame was taken, later ones have its columns and types.
+
+    Args:
+        rules: of the columns; None: the first frame sets them.
+        bucket_by: the column of the buckets, or None.
+        is_strict: whether a column without a rule is refused.
+        known: columns and types of the rows that are there already.
+    """
+
+    def __init__(
+        self,
+        rules: Rules | None,
+        bucket_by: str | None,
+        *,
+        is_strict: bool = True,
+        known: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._rules = rules
+        self._bucket_by = bucket_by
+        self._is_strict = is_strict
+        self._known: dict[str, Any] | None = None if known is None else dict(known)
+        self._never_null = [name for name, rule in (rules or {}).items() if not rule.get("nullable", True)]
+        self._ranged = {name: rule for name, rule in (rules or {}).items() if "min" in rule or "max" in rule}
+
+    def checked(self, frame: Any) -> pl.DataFrame:
+        """The rows as the table has them: in its order of columns, of its types.
+
+        Raises:
+            InvalidType: it is no Polars DataFrame, or has a column of Python objects. InvalidValue: a column is
+                unknown, missing, of another type that cannot be cast without loss, empty where it must not be, or out
+                of range; or there are no rows. All faults that are found are named.
+        """
+        polars = need("polars", "tables")
+        if not isinstance(frame, polars.DataFrame):
+            raise InvalidType(f"Rows come as a polars.DataFrame, not {type(frame).__name__}")
+        if not frame.height:
+            raise InvalidValue("The frame has no rows", hint="Append when there are some")
+        is_known = self._known is not None and dict(frame.schema) == self._known
+        rows: pl.DataFrame = frame if is_known else self._fitted(frame)
+        _refuse([*self._value_faults(rows), *self._bucket_faults(rows)])
+        if self._known is None or len(self._known) < rows.width:
+            self._known = dict(rows.schema)
+        return rows
+
+    def _fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
+        if frame.width > MOST_COLUMNS and (self._rules is None or not self._is_strict):
+            raise InvalidValue(
+                f"The frame has {frame.width} columns; a table has at most {MOST_COLUMNS}",
+                hint="Make rows of them: a name and a value",
+            )
+        _refuse(self._name_faults(frame.columns))
+        wanted = self._known or {}
+        names = [name for name in (*wanted, *(self._rules or ()), *frame.columns) if name in frame.columns]
+        columns, faults = [], []
+        for name in dict.fromkeys(names):
+            column = frame.get_column(name)
+            try:
+                columns.append(self._cast(column, wanted.get(name)))
+            except _Unfit as fault:
+                faults.append(f"the column {name!r} {fault}")
+        _refuse(faults)
+        fitted: pl.DataFrame = need("polars", "tables").DataFrame(columns)
+        return fitted
+
+    def _name_faults(self, names: Iterable[str]) -> Iterator[str]:
+        there = list(names)
+        known = self._rules if self._rules is not None else self._known
+        if known is not None and (self._is_strict or self._rules is None):
+            for name in there:
+                if name not in known and name != self._bucket_by:
+                    yield f"there is no column {name[:80]!r} in the table"
+        for name, rule in (self._rules or {}).items():
+            if rule.get("required", True) and name not in there:
+                yield f"the column {name!r} is missing"
+        if self._rules is None and self._known is not None:
+            yield from (f"the column {name!r} is missing" for name in self._known if name not in there)
+        if self._bucket_by is not None and self._bucket_by not in there and self._bucket_by not in (self._rules or {}):
+            yield f"the column {self._bucket_by!r}, by which rows go into buckets, is missing"
+
+    def _cast(self, column: pl.Series, known: Any) -> pl.Series:
+        pl = need("polars", "tables")
+        if column.dtype == pl.Object:
+            raise InvalidType(
+                f"The column {column.name!r} holds Python objects", hint="Give columns of numbers, text or dates"
+            )
+        if known is not None and column.dtype == known:
+            return column
+        rule = (self._rules or {}).get(column.name, {})
+        wanted = known if known is not None else _type_of(rule.get("dtype"), column.dtype)
+        if wanted is None and column.name == self._bucket_by and column.dtype.is_integer():
+            wanted = pl.Int64()
+        if wanted is None or column.dtype == wanted:
+            if column.dtype == pl.Null:
+                raise _Unfit("is empty and has no type; cast it to the one it is to have")
+            return column
+        return _safely_cast(column, wanted)
+
+    def _value_faults(self, frame: pl.DataFrame) -> Iterator[str]:
+        for name in self._never_null:
+            if name in frame.columns and (empty := frame.get_column(name).null_count()):
+                yield f"the column {name!r} has {empty} empty cells"
+        for name, rule in self._ranged.items():
+            if name not in frame.columns:
+                continue
+            column = frame.get_column(name)
+            low: Any = column.min()
+            high: Any = column.max()
+            has_nan = column.dtype.is_float() and column.is_nan().any()
+            # written so that NaN, which compares false with everything, is out of range
+            if "min" in rule and (has_nan or (low is not None and not low >= rule["min"])):
+                yield f"the column {name!r} goes down to {'NaN' if has_nan else low}, below {rule['min']}"
+            if "max" in rule and (has_nan or (high is not None and not high <= rule["max"])):
+                yield f"the column {name!r} goes up to {'NaN' if has_nan else high}, above {rule['max']}"
+
+    def _bucket_faults(self, frame: pl.DataFrame) -> Iterator[str]:
+        name = self._bucket_by
+        if name is None:
+            return
+        column = frame.get_column(name)
+        if not column.dtype.is_integer():
+            yield f"the column {name!r}, by which rows go into buckets, is {_spelt(column.dtype)}, not an integer"
+        elif column.null_count():
+            if name not in self._never_null:
+                yield f"the column {name!r} has {column.null_count()} empty cells"
+        else:
+            low: Any = column.min()
+            if low < 0:
+                yield f"the column {name!r} goes down to {low}, below 0"
+            if not column.is_sorted():
+                falls = (column.diff() < 0).arg_max() if column.dtype.is_signed_integer() else None
+                where = "" if falls is None else f" at row {falls}: {column[falls - 1]}, then {column[falls]}"
+                yield f"the column {name!r} falls{where}; sort the frame by it"
+
+
+class _Unfit(Exception):
+    """Why a column cannot be taken."""
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    found = list(faults)
+    if found:
+        more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
+        raise InvalidValue(
+            f"The rows cannot be appended: {'; '.join(found[:_SHOWN])}{more}", hint="Nothing was written"
+        )
+
+
+def _type_of(name: str | None, there: pl.DataType) -> Any:
+    """The type that a rule names; that of the column where the rule leaves its parameters open."""
+    if name is None:
+        return None
+    wanted = name.lower()
+    if wanted in (_spelt(there), _spelt(there).partition("(")[0]):
+        return there
+    found = _plain_types().get(wanted)
+    if found is None:
+        raise _Unfit(f"is {_spelt(there)}, not {wanted}")
+    return found
+
+
+@cache
+def _plain_types() -> Mapping[str, Any]:
+    """The types without parameters, by their names."""
+    pl = need("polars", "tables")
+    names = "Int8 Int16 Int32 Int64 UInt8 UInt16 UInt32 UInt64 Float32 Float64 Boolean String Binary Date Time"
+    return {name.lower(): getattr(pl, name)() for name in names.split()}
+
+
+def _safely_cast(column: pl.Series, wanted: Any) -> pl.Series:
+    """A column as another type, where every value stays what it is.
+
+    Raises:
+        _Unfit: one does not.
+    """
+    pl = need("polars", "tables")
+    there = column.dtype
+    if not _is_cast(there, wanted):
+        raise _Unfit(f"is {_spelt(there)}, not {_spelt(wanted)}")
+    try:
+        cast = column.cast(wanted)
+        back = cast.cast(there)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise _Unfit(f"is {_spelt(there)} and does not fit {_spelt(wanted)}: {str(error)[:160]}") from error
+    if not back.equals(column, null_equal=True):
+        at = (back.ne_missing(column)).arg_max()
+        value = column[at if at is not None else 0]
+        raise _Unfit(f"is {_spelt(there)} and does not fit {_spelt(wanted)}: {value!r} would become another value")
+    return cast
+
+
+def _is_cast(there: Any, wanted: Any) -> bool:
+    """Whether values of one type may stand for those of another at all; text is never read as a number."""
+    pl = need("polars", "tables")
+    if there == pl.Null or (there.is_numeric() and wanted.is_numeric()):
+        return True
+    if there in (pl.Categorical, pl.Enum):
+        return bool(wanted == pl.String)
+    if there.is_nested() and wanted.is_nested():
+        return bool(there.base_type() == wanted.base_type())
+    return bool(there.is_temporal() and wanted.is_temporal() and pl.Time not in (there, wanted))
+
+
+def _spelt(dtype: Any) -> str:
+    return str(dtype).lower()

@@ -1,0 +1,98 @@
+"""Small parts merged into large ones: the rows stay the same, and are there once at every instant (I30)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from runbundle.base.errors import CorruptError, InvalidValue
+from runbundle.contract.record import ArtifactRecord
+from runbundle.io.table.parts import Part, cut
+from runbundle.io.table.scan import scan
+from runbundle.run.session import Session
+from runbundle.run.tables.appending import Asked, Growing, growing, put_part, retire, say_part
+from runbundle.run.tables.members import find_table, records_of, tables_of
+
+TARGET_ROWS = 1_000_000
+
+_Pair = tuple[Part, ArtifactRecord]
+
+
+def compact(session: Session, name: str | None = None, target_rows: int = TARGET_ROWS) -> None:
+    """Merge the parts of tables; see ``RunIO.compact``."""
+    if type(target_rows) is not int or target_rows < 1:
+        raise InvalidValue(f"target_rows is a whole number of at least 1, not {target_rows!r}")
+    with session.acting(), session.blamed():
+        session.require_creator("Merging the parts of a table")
+        session.refresh()
+        tables = tables_of(session.state)
+        chosen = list(tables.values()) if name is None else [find_table(session.state, name, run=session.run_id)]
+        for table in chosen:
+            with session.blamed(table.artifact_id):
+                _retire_cut_short(session, table.artifact_id)
+                _compact(session, growing(session, table.artifact_id, Asked()), target_rows)
+
+
+def _compact(session: Session, table: Growing, target_rows: int) -> None:
+    old: list[ArtifactRecord] = []
+    for group in _groups(records_of(session.state, table.artifact_id), target_rows):
+        _merge(session, table, group)
+        old += [record for _, record in group]
+    if old:
+        session.sync()  # the merged parts and what says so are safe before anything goes
+        retire(session, old, "merged")
+
+
+def _groups(pairs: list[_Pair], target_rows: int) -> Iterator[list[_Pair]]:
+    """Parts that are to be one: of the same bucket and stage, next to each other, no larger together than wanted."""
+    for _, same in groupby(pairs, key=lambda pair: (pair[0].bucket, pair[1].stage)):
+        group: list[_Pair] = []
+        rows = 0
+        for pair in same:
+            if group and rows + pair[0].rows > target_rows:
+                if len(group) > 1:
+                    yield group
+                group, rows = [], 0
+            group.append(pair)
+            rows += pair[0].rows
+        if len(group) > 1:
+            yield group
+
+
+def _merge(session: Session, table: Growing, group: list[_Pair]) -> None:
+    parts = [part for part, _ in group]
+    by = table.cutting.bucket_by
+    frame: Any = scan(session.run_dir, parts, bucket_by=by).collect()
+    if by is not None:
+        frame = frame.sort(by, maintain_order=True)
+    rows = sum(part.rows for part in parts)
+    cuts = cut(frame, table.cutting, session.clock)
+    if frame.height != rows or len(cuts) != 1 or cuts[0].bucket != parts[0].bucket:
+        raise CorruptError(f"The parts of {table.artifact_id} hold {frame.height} rows, and {rows} were recorded")
+    place, written = put_part(session, table.folder, cuts[0])
+    lines: int | None = None
+    try:
+        session.remember(place, written.sha256)
+        with session.lock:
+            lines = session.log.seq
+            say_part(session, table, cuts[0], written, [record for _, record in group])
+    except BaseException:
+        session.undo(place, lines)
+        raise
+
+
+def _retire_cut_short(session: Session, artifact_id: str) -> None:
+    """Take out of force the parts of an append that a crash cut short: this writer says all of one at once."""
+    with session.lock:
+        counted = {part.path for part, _ in records_of(session.state, artifact_id)}
+        left = [
+            record
+            for record in session.state.in_force.values()
+            if record.table is not None
+            and record.artifact_id == artifact_id
+            and record.filename not in counted
+            and (record.attempt < session.attempt or (record.pointer and record.pointer.writer == session.writer))
+        ]
+        if left:
+            retire(session, left, "an append was cut short")
