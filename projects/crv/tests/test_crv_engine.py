@@ -267,7 +267,24 @@ def test_a_violated_audit_fails_the_run_which_tells_it(exchange: Leaky | Minting
     assert verdict["violations"]
     assert {finding.subject for finding in failed.check().findings} >= {"audit"}
     assert failed.read("bounds")["passed"]
-    assert draw(place).is_file()
+    assert told_of(failed).policy is not None  # what happened can be drawn nevertheless
+
+
+def test_a_simulation_that_is_interrupted_leaves_whole_ticks_in_a_sealed_run(tmp_path: Path) -> None:
+    def stop(what: str, done: int, _of: int) -> None:
+        if what == "simulating" and done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(SMALL, tmp_path, progress=stop)
+    [place] = (tmp_path / "runs").iterdir()
+    run = rb.open_run(place)
+    assert (run.status, run.is_sealed) == ("aborted", True)
+    assert not run.verify().findings
+    rows = run.table("mind/valuations").group_by("tick").len().collect()
+    assert rows["len"].unique().to_list() == [30 * 3]
+    assert rows["tick"].max() == 19  # ticks are written ten at a time
+    assert told_of(run).policy is None
 
 
 @pytest.mark.parametrize("bad", [{"passed": False}, {"violations_total": 1}, {"valuations": 0}])
