@@ -96,6 +96,29 @@ def test_holding_less_than_nothing_is_found() -> None:
     assert "overdraft" in kinds(conserved(changed(9, "a", "amber", -4)))
 
 
+def test_holdings_that_are_not_told_any_more_are_found() -> None:
+    verdict = conserved(HOLDINGS.filter((pl.col("tick") == 0) | (pl.col("token_id") == MONEY)))
+    assert {(one["what"], one["tick"], one["token_id"]) for one in verdict["violations"]} == {
+        *(("total", 9, "amber"), ("unexplained", 9, "amber")),
+    }
+
+
+def test_a_token_that_was_not_there_in_the_beginning_is_found() -> None:
+    strange = pl.DataFrame([(9, "a", "brass", 1)], schema=HOLDINGS.schema, orient="row")
+    verdict = conserved(pl.concat([HOLDINGS, strange]))
+    assert {(one["what"], one["token_id"]) for one in verdict["violations"]} == {
+        *(("total", "brass"), ("unexplained", "brass")),
+    }
+
+
+def test_a_trade_of_nobody_and_one_after_the_last_look_are_found() -> None:
+    strange = EXCHANGE.with_columns(actor_agent_id=pl.lit("c"))
+    verdict = conserved(exchange=strange)
+    assert {one["agent_id"] for one in verdict["violations"]} == {"b", "c"}
+    verdict = conserved(exchange=pl.concat([EXCHANGE, EXCHANGE.with_columns(tick=pl.lit(10, pl.Int64))]))
+    assert {(one["tick"], one["agent_id"]) for one in verdict["violations"]} == {(None, "a"), (None, "b")}
+
+
 def test_where_nothing_was_traded_holdings_stay() -> None:
     nothing = pl.DataFrame(schema={"tick": pl.Int64, "exchange_event_type": pl.String})
     still = HOLDINGS.filter(pl.col("tick") == 0)

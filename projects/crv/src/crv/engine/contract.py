@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import runbundle as rb
 from crv import __version__
 from crv.core.tables import get_table
 from crv.core.versioning import SCHEMA_V
+from crv.engine import schemas
 from crv.io.tables import column_rules
 from crv.world.tokens import TOKEN_IDS
 
@@ -72,25 +72,6 @@ LAYOUT = rb.Layout(
     precreate=("artifacts", "logs"),
 )
 
-_TEXT, _WHOLE = {"dtype": "string", "nullable": False}, {"dtype": "int64", "nullable": False}
-_CENTS = {"dtype": "float64", "nullable": False, "min": 0, "unit": "cents"}
-_OWN_COLUMNS: Mapping[TableId, Mapping[str, dict[str, Any]]] = {
-    TableId.EVENTS: {
-        "tick": _WHOLE,
-        "event_type": _TEXT,
-        "token_id": _TEXT,
-        "price_cents": {**_WHOLE, "min": 1, "unit": "cents"},
-        "volume": {**_WHOLE, "min": 0, "unit": "units"},
-        "trades": {**_WHOLE, "min": 0},
-    },
-    TableId.VALUATIONS: {
-        "tick": _WHOLE,
-        "agent_id": _TEXT,
-        "group_label": _TEXT,
-        "token_id": _TEXT,
-        "value_cents": {"dtype": "float64", "nullable": False, "unit": "cents"},
-    },
-}
 _DESCRIPTIONS = {
     TableId.EVENTS: "What the exchange cleared: of each tick and token the price, the units and the number of trades",
     TableId.HOLDINGS: "What each agent holds: units of tokens, and cents of money; every few ticks",
@@ -105,8 +86,8 @@ _DESCRIPTIONS = {
 
 def columns_of(table: TableId) -> dict[str, dict[str, Any]]:
     """The rules of a table's columns: those of the grammar where it has the table."""
-    if table in _OWN_COLUMNS:
-        return dict(_OWN_COLUMNS[table])
+    if table in schemas.OWN_COLUMNS:
+        return dict(schemas.OWN_COLUMNS[table])
     return column_rules(get_table(table.partition("/")[2]))
 
 
@@ -124,45 +105,6 @@ def _table(table: TableId) -> rb.ArtifactSpec:
     )
 
 
-def _audit(**more: Any) -> dict[str, Any]:
-    """The schema of an audit's document: one that was violated cannot be written as it, and so the stage lacks it."""
-    properties = {"audit": {"type": "string"}, "passed": {"const": True}, "violations_total": {"const": 0}, **more}
-    return {"document": {"type": "object", "required": list(properties), "properties": properties}}
-
-
-_VIOLATION = {
-    "type": "object",
-    "required": ["audit", "passed", "violations", "violations_total"],
-    "properties": {
-        "passed": {"const": False},
-        "violations": {"type": "array"},
-        "violations_total": {"type": "integer", "minimum": 1},
-    },
-}
-_NUMBER = {"type": "number", "minimum": 0}
-_PROBE = {
-    "type": "object",
-    "required": ["tick", "tokens", "wealth_gini"],
-    "properties": {
-        "tick": {"type": "integer", "minimum": 0},
-        "tokens": {"type": "object", "required": list(TOKEN_IDS)},
-        "wealth_gini": _NUMBER,
-    },
-}
-_ERROR: dict[str, Any] = {
-    "type": "object",
-    "required": ["mae_cents", "mae_relative", "n"],
-    "properties": {"mae_cents": _NUMBER, "mae_relative": _NUMBER},
-}
-_DIGESTS = {
-    "type": "object",
-    "minProperties": 1,
-    "additionalProperties": {
-        "type": "object",
-        "required": ["rows", "content_sha256"],
-        "properties": {"rows": {"type": "integer"}, "content_sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
-    },
-}
 _OPTIONAL, _IF_PASSED = rb.Required.OPTIONAL, rb.Required.IF_PASSED
 _Id, _Stage, _Spec = ArtifactId, StageName, rb.ArtifactSpec
 
@@ -185,7 +127,7 @@ _FILES = (
     _Spec(
         *(_Id.PROBE, "probes", "probe", ".json", "json", _Stage.SIMULATE),
         description="The state of things, every so many ticks",
-        schema={"document": _PROBE},
+        schema={"document": schemas.PROBE},
     ),
     _Spec(
         *(_Id.SURVEY, "tidy", "survey", ".parquet", "parquet", _Stage.SURVEY),
@@ -193,8 +135,8 @@ _FILES = (
         description="What each agent answered in each context",
         schema={
             "columns": {
-                **dict.fromkeys(("agent_id", "group_label", "context", "token_id"), _TEXT),
-                "value_cents": _CENTS,
+                **dict.fromkeys(("agent_id", "group_label", "context", "token_id"), schemas.TEXT),
+                "value_cents": schemas.CENTS,
             }
         },
     ),
@@ -204,9 +146,9 @@ _FILES = (
         description="What a token is worth in a context: mean, standard deviation, and how many answered",
         schema={
             "columns": {
-                **dict.fromkeys(("context", "token_id"), _TEXT),
-                **dict.fromkeys(("mean_cents", "sd_cents"), _CENTS),
-                "n": {**_WHOLE, "min": 1},
+                **dict.fromkeys(("context", "token_id"), schemas.TEXT),
+                **dict.fromkeys(("mean_cents", "sd_cents"), schemas.CENTS),
+                "n": {**schemas.WHOLE, "min": 1},
             }
         },
     ),
@@ -214,19 +156,17 @@ _FILES = (
         *(_Id.ORACLE_ERROR, "audit", "oracle_error", ".json", "json", _Stage.AUDIT),
         is_deliverable=True,
         description="How far minds are from the oracle: mean absolute error, overall and of each token",
-        schema={
-            "document": {**_ERROR, "properties": {**_ERROR["properties"], "tokens": {"additionalProperties": _ERROR}}}
-        },
+        schema={"document": schemas.ORACLE_ERROR},
     ),
     _Spec(
         *(_Id.ORACLE_ERROR_BY_TICK, "audit", "oracle_error", ".parquet", "parquet", _Stage.AUDIT),
         description="The same at each tick",
         schema={
             "columns": {
-                "tick": _WHOLE,
-                "token_id": _TEXT,
-                **dict.fromkeys(("mean_cents", "oracle_cents", "mae_cents"), _CENTS),
-                "n": {**_WHOLE, "min": 1},
+                "tick": schemas.WHOLE,
+                "token_id": schemas.TEXT,
+                **dict.fromkeys(("mean_cents", "oracle_cents", "mae_cents"), schemas.CENTS),
+                "n": {**schemas.WHOLE, "min": 1},
             }
         },
     ),
@@ -234,23 +174,23 @@ _FILES = (
         *(_Id.CONSERVATION, "audit", "conservation", ".json", "json", _Stage.AUDIT),
         is_deliverable=True,
         description="Tokens and money are conserved, and every change of holdings is a trade",
-        schema=_audit(ticks={"type": "integer", "minimum": 2}, trades={"type": "integer", "minimum": 0}),
+        schema=schemas.audit(ticks={"type": "integer", "minimum": 2}, trades={"type": "integer", "minimum": 0}),
     ),
     _Spec(
         *(_Id.BOUNDS, "audit", "bounds", ".json", "json", _Stage.AUDIT),
         is_deliverable=True,
         description="All valuations are in their range",
-        schema=_audit(valuations={"type": "integer", "minimum": 1}),
+        schema=schemas.audit(valuations={"type": "integer", "minimum": 1}),
     ),
     _Spec(
         *(_Id.VIOLATION, "audit", "violation", ".json", "json", _Stage.AUDIT, _OPTIONAL),
         description="What an audit found that must not be; variant: the audit",
-        schema={"document": _VIOLATION},
+        schema={"document": schemas.VIOLATION},
     ),
     _Spec(
         *(_Id.TABLES, "audit", "tables", ".json", "json", _Stage.AUDIT),
         description="Of each table its rows and the hash of its content, however that is cut into parts",
-        schema={"document": _DIGESTS},
+        schema={"document": schemas.DIGESTS},
     ),
     _Spec(
         *(_Id.OVERVIEW, "figures", "overview", ".png", "png", _Stage.FIGURES, _IF_PASSED),

@@ -30,12 +30,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "mind.tolerance": (0.001, 10),
     "mind.margin": (0, 0.5),
     "mind.order_units": (1, 1_000),
-    **{
-        f"mind.{name}": _SHARE
-        for name in (
-            *("informed", "insight", "rumour", "price_pull", "chartists", "message_rate", "openness", "activity"),
-        )
-    },
+    **{f"mind.{name}": _SHARE for name in ("informed", "insight", "rumour", "price_pull", "chartists")},
+    **{f"mind.{name}": _SHARE for name in ("message_rate", "openness", "activity")},
+}
+_WHOLE = frozenset({"agents", "ticks", "seed", "probe_every", "holdings_every", "append_every"}) | {
+    *("network.groups", "network.neighbours", "mind.low_cents", "mind.high_cents", "mind.order_units")
 }
 
 
@@ -122,15 +121,7 @@ def parsed(text: str) -> tuple[str, int | float]:
 def _faults(name: str, value: Any) -> list[str]:
     low, high = RANGES[name]
     whole = name in _WHOLE
-    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    is_number = type(value) is int or (type(value) is float and not whole)
     if is_number and math.isfinite(value) and low <= value <= high:
         return []
     return [f"{name} is {value!r}, not {'a whole number' if whole else 'a number'} from {low:g} to {high:g}"]
-
-
-_WHOLE = frozenset(
-    (
-        *("agents", "ticks", "seed", "probe_every", "holdings_every", "append_every"),
-        *("network.groups", "network.neighbours", "mind.low_cents", "mind.high_cents", "mind.order_units"),
-    )
-)

@@ -49,9 +49,11 @@ def conservation(holdings: pl.LazyFrame, exchange: pl.LazyFrame, money: str) -> 
 
 
 def _created(totals: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
-    """Totals that are not what they were."""
+    """Totals that are not what they were; none at all is nothing."""
+    owed = totals.select("tick").unique().join(first, how="cross")
     return (
-        totals.join(first, on="token_id")
+        totals.join(owed, on=["tick", "token_id"], how="full", coalesce=True)
+        .with_columns(pl.col("quantity", "was").fill_null(0))
         .filter(pl.col("quantity") != pl.col("was"))
         .select(
             pl.lit("total").alias("what"),
@@ -81,7 +83,7 @@ def _flows(trades: pl.DataFrame, money: str) -> pl.DataFrame:
 
 
 def _unexplained(held: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
-    """Holdings that are not those before them and what was traded between."""
+    """Holdings that are not those before them and what was traded between; also those that nobody looked at."""
     looks = held.select("tick", look="tick").unique().sort("tick")
     between = (
         flows.sort("tick")
@@ -89,18 +91,13 @@ def _unexplained(held: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
         .group_by("look", *_KEY)
         .agg(pl.col("flow").sum())
     )
+    due = pl.col("before") + pl.col("flow")
     return (
-        held.join(between, left_on=["tick", *_KEY], right_on=["look", *_KEY], how="left")
-        .sort(*_KEY, "tick")
-        .with_columns(before=pl.col("quantity").shift(1).over(_KEY), flow=pl.col("flow").fill_null(0))
-        .filter(pl.col("before").is_not_null() & (pl.col("quantity") != pl.col("before") + pl.col("flow")))
-        .select(
-            pl.lit("unexplained").alias("what"),
-            "tick",
-            *_KEY,
-            is_="quantity",
-            should_be=pl.col("before") + pl.col("flow"),
-        )
+        held.join(between, left_on=["tick", *_KEY], right_on=["look", *_KEY], how="full", coalesce=True)
+        .sort(*_KEY, "tick", nulls_last=True)
+        .with_columns(before=pl.col("quantity").shift(1).over(_KEY).fill_null(0), flow=pl.col("flow").fill_null(0))
+        .filter(pl.col("tick").ne_missing(pl.lit(looks["tick"].min())) & pl.col("quantity").ne_missing(due))
+        .select(pl.lit("unexplained").alias("what"), "tick", *_KEY, is_="quantity", should_be=due)
     )
 
 
