@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,13 @@ def test_a_store_that_is_a_file_is_told(tmp_path: Path, capsys: Captured) -> Non
     (tmp_path / "file").write_text("")
     code, _, err = call(capsys, "simulate", "--agents", 20, *SMALL, "--store", tmp_path / "file")
     assert (code, "is a file" in err) == (2, True)
+
+
+def test_progress_is_shown_on_a_terminal_and_is_gone_at_the_end(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, _, err = call(capsys, "simulate", "--agents", 20, *SMALL, "--store", tmp_path, "--no-figure")
+    assert code == 0
+    assert "simulating [###############...............] 10/20" in err
+    assert err.endswith("\r\033[K")

@@ -24,5 +24,11 @@ def shown() -> Iterator[Callable[[str, int, int], None]]:
     try:
         yield show
     finally:
+        clear()
+
+
+def clear() -> None:
+    """Take a line of progress away before something is printed; whoever draws it draws it again below."""
+    if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import runbundle as rb
 from crv.cli.arguments import add_settings, add_store
+from crv.cli.progress import clear
 
 if TYPE_CHECKING:
     from crv.engine.one_run import Simulated
@@ -68,6 +69,7 @@ def _show(options: argparse.Namespace, names: list[str], done: rb.Done[Settings,
     """Print what became of one combination; returns its exit code."""
     from crv.engine.settings import flat  # noqa: PLC0415
 
+    clear()
     asked = {name: flat(done.item)[name] for name in names}
     label = ", ".join(f"{name} {value}" for name, value in asked.items())
     if isinstance(done.error, rb.RunbundleError):

@@ -76,7 +76,7 @@ _DESCRIPTIONS = {
     TableId.EVENTS: "What the exchange cleared: of each tick and token the price, the units and the number of trades",
     TableId.HOLDINGS: "What each agent holds: units of tokens, and cents of money; every few ticks",
     TableId.EXCHANGE: "Every trade",
-    TableId.MESSAGES: "Every message: who told his neighbours what a token is worth",
+    TableId.MESSAGES: "Every message: who told its neighbours what a token is worth",
     TableId.IDENTITY_EDGES: "How far agents trust those they hear; at the beginning and with each probe",
     TableId.VALUATIONS: "What each agent holds each token to be worth, after each tick",
     TableId.DECISIONS: "What agents that looked for a trade chose, and out of what",

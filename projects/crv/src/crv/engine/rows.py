@@ -87,7 +87,7 @@ class Rows:
         )
 
     def messages(self, ticks: Sequence[Tick]) -> pl.DataFrame:
-        """Every message: who told his neighbours what a token is worth."""
+        """Every message: who told its neighbours what a token is worth."""
         said = [t.said for t in ticks]
         speakers, tokens = _joined([one.speakers for one in said]), _joined([one.tokens for one in said])
         values = np.concatenate([one.values for one in said])

@@ -175,7 +175,7 @@ def speak(rng: np.random.Generator, minds: Minds, prices: IntArray, settings: Mi
 
 
 def listen(minds: Minds, ties: Ties, said: Said, settings: MindSettings) -> None:
-    """Neighbours of a speaker go towards what they hear if they trust him, and away if they distrust him.
+    """Neighbours go towards what they hear of a speaker whom they trust, and away from one whom they distrust.
 
     A listener who agrees trusts the speaker more afterwards, and one who disagrees less; one of another group has it
     harder to be believed.

@@ -72,7 +72,7 @@ class Trades:
 
 
 class Exchange:
-    """Matches orders and settles trades. Whoever buys pays no more than his limit, whoever sells gets no less."""
+    """Matches orders and settles trades. Nobody pays more than the limit of a bid, or gets less than that of an ask."""
 
     def clear(self, rng: np.random.Generator, orders: Orders, tokens: int) -> Trades:
         """Match the orders of a tick; equal limits take turns by chance."""
