@@ -48,13 +48,13 @@ class Asked:
 
 def append(session: Session, wanted: ArtifactSpec | str, frame: Any, asked: Asked) -> Appended:
     """Append rows; see ``RunIO.append``."""
-    with session.acting(), session.blamed():
+    name = wanted.artifact_id if isinstance(wanted, ArtifactSpec) else wanted
+    with session.acting(), session.blamed(name if isinstance(name, str) else None):
         table = growing(session, wanted, asked)
-        with session.blamed(table.artifact_id):
-            check_stage(session, table.spec)
-            rows = table.rows.checked(frame)
-            cuts = cut(rows, table.cutting, session.clock)
-            parts = _write_all(session, table, cuts)
+        check_stage(session, table.spec)
+        rows = table.rows.checked(frame)
+        cuts = cut(rows, table.cutting, session.clock)
+        parts = _write_all(session, table, cuts)
     return Appended(rows.height, tuple(parts))
 
 
