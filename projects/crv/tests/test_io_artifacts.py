@@ -188,11 +188,21 @@ try:
     write_parquet_atomic("a.parquet", [])
 except RuntimeError as error:
     print(error)
+try:
+    from crv.io import Dataset
+except ImportError as error:
+    print(error)
+from crv.io.config import IoSettings
+from crv.io.run_manifest import collect_artifacts_index
+open("made/runs/r/artifacts/lab/tidy/a.parquet", "x").close()
+print(collect_artifacts_index(IoSettings(root_dir="made"), "r")["lab"]["tidy"][0]["error"])
 """
+    (tmp_path / "made/runs/r/artifacts/lab/tidy").mkdir(parents=True)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert 'pip install "crv[tables]"' in done.stdout
-    assert names(tmp_path) == ["a.txt"]
+    lines = done.stdout.splitlines()
+    assert [line.endswith('Install it: pip install "crv[tables]"') for line in lines] == [True, True, True]
+    assert names(tmp_path) == ["a.txt", "made"]
 
 
 # --- crv.io.artifacts, Notes: "stdlib-only", "imported inside functions" ---------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -26,7 +26,8 @@ class Dataset:
 
     Each append makes new parts, whole or not at all, and returns once no power cut takes them. Processes and threads
     may append to one table at once. In the folder of an open run the rows are logged and sealed with it, and the log is
-    the manifest; elsewhere each append brings ``manifest.json`` beside the parts up to date.
+    the manifest; elsewhere each append brings ``manifest.json`` beside the parts up to date, which takes the longer the
+    more parts there are (``IoSettings.write_manifest_every_n`` makes that rarer).
 
     A dataset may be handed to a worker process.
 
@@ -102,14 +103,15 @@ class Dataset:
         name = str(table)
         between = tick_range(where)
         with self._errors(name):
-            if not self._table(name).parts():
+            parts = self._table(name).parts()
+            if not parts:
                 raise IoManifestError(f"Nothing was appended to the table {name}")
             if not is_run(self.settings, self.run_id) and not os.path.exists(self._manifest_path(name)):
                 raise IoManifestError(
                     f"The table {name} has lost its manifest.json",
                     hint=f"Its parts are there: call rebuild_manifest({name!r})",
                 )
-            self._refuse_other_buckets(name)
+            self._refuse_other_buckets(name, parts)
             rows = self._table(name).scan(between)
             return with_all_columns(rows, name, self.settings.tick_bucket_size)
 
@@ -165,9 +167,9 @@ class Dataset:
     def _errors(self, name: str) -> AbstractContextManager[None]:
         return io_errors(run=self.run_id, artifact=name)
 
-    def _refuse_other_buckets(self, name: str) -> None:
+    def _refuse_other_buckets(self, name: str, parts: Iterable[rb.Part]) -> None:
         size = self.settings.tick_bucket_size
-        for part in self._table(name).parts():
+        for part in parts:
             if {(part.low or 0) // size, (part.high or 0) // size} != {part.bucket or 0}:
                 raise IoManifestError(
                     f"The table {name} was cut by another tick_bucket_size than {size}",

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crv.io.artifacts import LabSubdir, artifacts_root, lab_dir, write_parquet_atomic, write_text_atomic
+from crv.io.artifacts import LabSubdir, artifacts_root, write_parquet_atomic, write_text_atomic
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError
 
@@ -103,8 +103,7 @@ def read_lab(settings: IoSettings, run_id: str, subdir: LabSubdir, filename: str
         ValueError: the name or the subdir is none, or it is no run id.
         IoManifestError: the file is not there, or is not whole.
     """
-    _check_name(subdir, filename)
-    place = Path(artifacts_root(settings, run_id)) / "lab" / subdir / filename
+    place = Path(_place(settings, run_id, subdir, filename))
     if not place.is_file():
         raise IoManifestError(f"The run {run_id} has no {subdir}/{filename}", path=place)
     return _read_json(place) if filename.endswith(".json") else _read_parquet(place)
@@ -128,8 +127,9 @@ def _read_parquet(place: Path) -> pl.DataFrame:
 
 
 def _place(settings: IoSettings, run_id: str, subdir: LabSubdir, filename: str) -> str:
+    """Where a file of the lab lies; folders are made when it is written, and not where that is refused."""
     _check_name(subdir, filename)
-    return f"{lab_dir(settings, run_id, subdir)}/{filename}"
+    return f"{artifacts_root(settings, run_id)}/lab/{subdir}/{filename}"
 
 
 def _check_name(subdir: LabSubdir, filename: str) -> None:
