@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import runbundle as rb
 from crv.core.versioning import SCHEMA_V
@@ -59,7 +60,11 @@ class TableManifest:
 
     def to_json(self) -> str:
         """As the text of ``manifest.json``."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        return json.dumps(self, default=_fields, indent=2, sort_keys=True) + "\n"
+
+
+def _fields(value: TableManifest | PartitionMeta | PartMeta) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def manifest_of(table: str, parts: Iterable[rb.Part]) -> TableManifest:
