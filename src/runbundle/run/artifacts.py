@@ -32,6 +32,7 @@ from runbundle.io.confine import check_relative, inside, read_regular, refuse_li
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import reread
 from runbundle.run.given import given_name
+from runbundle.run.lines import is_log
 from runbundle.run.members import membership, refuse_place, refuse_roster
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
@@ -183,7 +184,7 @@ def write_at(session: Session, filename: str, data: bytes) -> ArtifactRecord:
             check_relative(filename, what="name")
             folder, _, name = filename.rpartition("/")
             check_folder(folder or name)
-            if fold(filename).split("/")[0] in (INPUT_FOLDER, "logs"):
+            if fold(filename).split("/")[0] in (INPUT_FOLDER, "logs") or is_log(fold(filename)):
                 raise ContractError(f"{filename} lies where the library writes", hint="Give another folder")
             has_extension = "." in name[1:]
             spec, _ = extra_spec(session, name if has_extension else f"{name}.bin", data)

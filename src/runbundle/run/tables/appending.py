@@ -17,7 +17,7 @@ from runbundle.io.table.parts import Appended, Cut, Cutting, cut
 from runbundle.io.table.rows import Rows
 from runbundle.run.artifacts import EXTRA_KIND, check_stage
 from runbundle.run.session import Session
-from runbundle.run.tables.members import TableInfo, tables_of
+from runbundle.run.tables.members import TableInfo, folder_of, tables_of
 
 _CONTENT_TYPE = "application/vnd.apache.parquet"
 
@@ -149,12 +149,13 @@ def _refuse_other_buckets(table: Growing, asked: Asked) -> None:
 
 def _refuse_others(session: Session, folder: str, artifact_id: str) -> None:
     """Whether anything but parts of the table lies where its parts are to lie."""
-    top = fold(folder)
+    top = f"{fold(folder)}/"
     for record in list(session.state.in_force.values()):
-        place = fold(record.filename)
-        is_inside = place == top or place.startswith(f"{top}/") or f"{top}/".startswith(f"{place}/")
-        is_own = record.artifact_id == artifact_id and record.table is not None
-        if is_inside and not is_own and (record.table is not None or place == top or place.endswith(".parquet")):
+        if record.artifact_id == artifact_id and record.table is not None:
+            continue
+        place = f"{fold(record.filename if record.table is None else folder_of(record))}/"
+        is_inside = place.startswith(top) and (record.table is not None or place.endswith(".parquet/") or place == top)
+        if is_inside or top.startswith(place):
             raise ArtifactExists(
                 f"{record.filename} lies where the table {artifact_id} is to be",
                 hint="Give one of the two another name",
