@@ -15,7 +15,7 @@ LAYOUT = rb.Layout(
 
 
 def bundles(settings: IoSettings) -> rb.Project:
-    """A project with the tables ``identity_edges`` and ``exchange`` and the file ``tidy``, none of them required."""
+    """A project with two tables of the grammar, two others, and the file ``tidy``, none of them required."""
     optional = rb.Required.OPTIONAL
     described = [get_table(name) for name in (TableName.IDENTITY_EDGES, TableName.EXCHANGE)]
     tables = [
@@ -25,6 +25,12 @@ def bundles(settings: IoSettings) -> rb.Project:
             table=table_spec(settings, each),
         )
         for each in described
+    ]
+    tables += [
+        rb.ArtifactSpec(
+            "events", "world", "events", ".parquet", "parquet", None, optional, table=rb.TableSpec("tick", 50)
+        ),
+        rb.ArtifactSpec("notes", "world", "notes", ".parquet", "parquet", None, optional, table=rb.TableSpec()),
     ]
     tidy = rb.ArtifactSpec("tidy", "tidy", "tidy", ".parquet", "parquet", None, optional)
     contract = rb.Contract(name="bundle", version="1", layout=LAYOUT, allow_extras=True, artifacts=(*tables, tidy))

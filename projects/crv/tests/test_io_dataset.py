@@ -6,6 +6,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import polars as pl
 import pytest
 
@@ -16,7 +18,7 @@ from crv.core.tables import get_table, list_tables
 from crv.io import Dataset, IoSettings
 from crv.io.errors import IoError, IoManifestError, IoSchemaError, IoWriteError
 from crv.io.manifest import load_manifest
-from crv.io.paths import bucket_dir, manifest_path, table_dir
+from crv.io.paths import bucket_dir, bucket_id_for_tick, manifest_path, table_dir
 from crv.io.tables import column_rules
 from sample_rows import edges, exchange
 
@@ -242,6 +244,29 @@ def test_parts_out_of_range_are_not_opened(dataset: Dataset) -> None:
     assert dataset.read(EDGES, where={"tick_min": 100, "tick_max": 199}).height == 100
 
 
+@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.given(
+    ticks=st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=8).map(sorted), min_size=1, max_size=4),
+    size=st.integers(1, 40),
+    ends=st.tuples(st.none() | st.integers(0, 60), st.none() | st.integers(0, 60)),
+)
+def test_whatever_the_buckets_a_range_has_the_rows_that_were_appended_to_it(
+    tmp_path_factory: pytest.TempPathFactory, ticks: list[list[int]], size: int, ends: tuple[int | None, int | None]
+) -> None:
+    dataset = Dataset(IoSettings(root_dir=str(tmp_path_factory.mktemp("bundle")), tick_bucket_size=size), RUN)
+    for each in ticks:
+        dataset.append(EDGES, edges(each))
+    low, high = (end if end is not None else other for end, other in zip(ends, (0, 60), strict=True))
+    rows = dataset.read(EDGES, where={"tick_min": ends[0], "tick_max": ends[1]})
+    assert sorted(rows["tick"]) == sorted(tick for each in ticks for tick in each if low <= tick <= high)
+    assert rows["bucket"].to_list() == [bucket_id_for_tick(tick, size) for tick in rows["tick"]]
+    found = dataset.manifest(EDGES)
+    assert found is not None
+    assert [at.bucket_id for at in found.partitions.values()] == sorted(
+        {tick // size for each in ticks for tick in each}
+    )
+
+
 @pytest.mark.parametrize("where", [{"tick": 3}, {"tick_min": "3"}, {"tick_max": 1.5}, {"tick_min": True}])
 def test_a_range_of_anything_else_is_refused(dataset: Dataset, where: Any) -> None:
     with pytest.raises(IoSchemaError, match="Give tick_min and tick_max"):
@@ -258,7 +283,7 @@ def test_a_limit_is_the_most_rows(dataset: Dataset) -> None:
 
 def test_a_table_that_nothing_was_appended_to_is_named(dataset: Dataset) -> None:
     for table in (EDGES, "unheard_of"):
-        with pytest.raises(IoManifestError, match=f"Nothing was appended to the table {table}"):
+        with pytest.raises(IoManifestError, match=f"The table {table} has no rows"):
             dataset.scan(table)
         assert dataset.manifest(table) is None
         with pytest.raises(IoManifestError, match="has no parts"):

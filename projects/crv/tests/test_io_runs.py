@@ -12,8 +12,13 @@ import pytest
 import runbundle as rb
 from crv.io import Dataset, IoSettings
 from crv.io.artifacts import artifacts_root, lab_dir, write_parquet_atomic, write_text_atomic
-from crv.io.errors import IoError, IoSealedError, IoWriteError
-from crv.io.run_manifest import bundle_manifest_path, collect_artifacts_index, write_run_bundle_manifest
+from crv.io.errors import IoError, IoManifestError, IoSealedError, IoWriteError
+from crv.io.run_manifest import (
+    bundle_manifest_path,
+    collect_artifacts_index,
+    collect_tables_index,
+    write_run_bundle_manifest,
+)
 from crv.lab.io_helpers import read_lab, write_tidy
 from sample_bundle import bundles
 from sample_rows import edges
@@ -140,6 +145,18 @@ def test_a_sealed_run_is_read_as_any_other(settings: IoSettings) -> None:
     index = collect_artifacts_index(settings, RUN)
     assert index["lab"]["tidy"][0]["rows"] == 2
     assert not Path(bundle_manifest_path(settings, RUN)).exists()
+
+
+def test_other_tables_of_a_run_are_read_and_listed_if_they_go_by_ticks(settings: IoSettings) -> None:
+    with bundles(settings).start(run_id=RUN) as run:
+        run.append("world/events", pl.DataFrame({"tick": [7, 50], "what": ["birth", "death"]}))
+        run.append("world/notes", pl.DataFrame({"text": ["no ticks"]}))
+    dataset = Dataset(settings, RUN)
+    assert dataset.read("events").rows() == [(0, 7, "birth"), (1, 50, "death")]
+    index = collect_tables_index(settings, RUN)
+    assert [(name, told["rows"], told["buckets"]) for name, told in index.items()] == [("events", 2, [0, 1])]
+    with pytest.raises(IoManifestError, match="The table notes has no rows in buckets of ticks"):
+        dataset.read("notes")
 
 
 def test_a_table_that_the_contract_does_not_declare_is_an_error_that_names_it(settings: IoSettings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from crv.core.ids import RunId
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError, io_errors
 from crv.io.manifest import TableManifest, load_manifest, manifest_of
-from crv.io.paths import bucket_dir, manifest_path, tables_root
+from crv.io.paths import manifest_path, table_dir, tables_root
 from crv.io.rows import tick_range, with_all_columns, without_bucket
 from crv.io.tables import is_run, open_table
 
@@ -80,8 +80,19 @@ class Dataset:
             appended = self._table(name).append(without_bucket(frame, self.settings.tick_bucket_size))
         if not is_run(self.settings, self.run_id) and self._is_due(name):
             self._keep_manifest(name, appended.rows)
-        parts = [self._told(name, part) for part in appended.parts]
-        buckets = sorted({part["bucket_id"] for part in parts})
+        folder = table_dir(self.settings, self.run_id, name)
+        parts = [
+            {
+                "bucket_id": part.bucket,
+                "path": os.path.join(folder, *part.path.split("/")[-2:]),  # of its bucket, wherever the rest begins
+                "rows": part.rows,
+                "bytes": part.bytes,
+                "tick_min": part.low,
+                "tick_max": part.high,
+            }
+            for part in appended.parts
+        ]
+        buckets = [part["bucket_id"] for part in parts]
         return {"table": name, "run_id": self.run_id, "rows": appended.rows, "buckets": buckets, "parts": parts}
 
     def scan(self, table: TableName | str, where: Mapping[str, int | None] | None = None) -> pl.LazyFrame:
@@ -103,15 +114,15 @@ class Dataset:
         name = str(table)
         between = tick_range(where)
         with self._errors(name):
-            parts = self._table(name).parts()
-            if not parts:
-                raise IoManifestError(f"Nothing was appended to the table {name}")
+            found = manifest_of(name, self._table(name))
+            if not found.partitions:
+                raise IoManifestError(f"The table {name} has no rows in buckets of ticks", hint="Append some first")
             if not is_run(self.settings, self.run_id) and not os.path.exists(self._manifest_path(name)):
                 raise IoManifestError(
                     f"The table {name} has lost its manifest.json",
                     hint=f"Its parts are there: call rebuild_manifest({name!r})",
                 )
-            self._refuse_other_buckets(name, parts)
+            self._refuse_other_buckets(found)
             rows = self._table(name).scan(between)
             return with_all_columns(rows, name, self.settings.tick_bucket_size)
 
@@ -167,14 +178,13 @@ class Dataset:
     def _errors(self, name: str) -> AbstractContextManager[None]:
         return io_errors(run=self.run_id, artifact=name)
 
-    def _refuse_other_buckets(self, name: str, parts: Iterable[rb.Part]) -> None:
+    def _refuse_other_buckets(self, found: TableManifest) -> None:
         size = self.settings.tick_bucket_size
-        for part in parts:
-            if {(part.low or 0) // size, (part.high or 0) // size} != {part.bucket or 0}:
-                raise IoManifestError(
-                    f"The table {name} was cut by another tick_bucket_size than {size}",
-                    hint="Give the settings that it was written with",
-                )
+        if any({at.tick_min // size, at.tick_max // size} != {at.bucket_id} for at in found.partitions.values()):
+            raise IoManifestError(
+                f"The table {found.table} was cut by another tick_bucket_size than {size}",
+                hint="Give the settings that it was written with",
+            )
 
     def _is_due(self, name: str) -> bool:
         before = self._appends.get(name, 0)
@@ -194,7 +204,7 @@ class Dataset:
 
     def _write_manifest(self, name: str) -> TableManifest:
         with self._lock():
-            found = manifest_of(name, self._table(name).parts())
+            found = manifest_of(name, self._table(name))
             rb.write_file(self._manifest_path(name), found.to_json().encode())
         return found
 
@@ -208,15 +218,3 @@ class Dataset:
         finally:
             fcntl.flock(folder, fcntl.LOCK_UN)  # a child that was forked meanwhile has a copy of it
             os.close(folder)
-
-    def _told(self, name: str, part: rb.Part) -> dict[str, Any]:
-        bucket = part.bucket or 0
-        folder = bucket_dir(self.settings, self.run_id, name, bucket)
-        return {
-            "bucket_id": bucket,
-            "path": os.path.join(folder, part.path.rpartition("/")[2]),
-            "rows": part.rows,
-            "bytes": part.bytes,
-            "tick_min": part.low,
-            "tick_max": part.high,
-        }

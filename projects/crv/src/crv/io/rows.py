@@ -34,11 +34,9 @@ def without_bucket(frame: pl.DataFrame, size: int) -> pl.DataFrame:
 def with_all_columns(rows: pl.LazyFrame, table: str, size: int) -> pl.LazyFrame:
     """The rows with ``bucket``, and the columns of the table's description, in its order, before any others.
 
-    Those that may be left out and never were given are null. Rows without ticks are in no bucket, and stay as they are.
+    Those that may be left out and never were given are null.
     """
     there = rows.collect_schema().names()
-    if TICK not in there:
-        return rows
     bucket = (pl.col(TICK) // size).alias(BUCKET)
     if table not in frozenset(TableName):
         return rows.select(bucket, pl.all())

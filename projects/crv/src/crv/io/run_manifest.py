@@ -56,9 +56,9 @@ def collect_tables_index(settings: IoSettings, run_id: str) -> dict[str, dict[st
     index = {}
     for name in filter(is_lower_snake, _names(tables_root(settings, run_id))):
         with io_errors(run=str(run_id), artifact=name):
-            parts = open_table(settings, run_id, name).parts()
-        if parts:
-            index[name] = _summed(manifest_of(name, parts))
+            found = manifest_of(name, open_table(settings, run_id, name))
+        if found.partitions:
+            index[name] = _summed(found)
     return index
 
 
