@@ -122,6 +122,32 @@ def test_what_is_no_text_is_refused_and_what_was_there_stays(tmp_path: Path) -> 
     assert ((tmp_path / "a").read_text(), names(tmp_path)) == ("old", ["a"])
 
 
+@pytest.mark.parametrize("path", ["", "made/", "a\0b"])
+def test_a_path_that_names_no_file_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IoSchemaError):
+        write_text_atomic(path, "a")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["folder", "n" * 300])
+def test_what_cannot_be_a_file_is_refused_and_nothing_is_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IoWriteError):
+        write_text_atomic(f"{tmp_path}/{name}", "a")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_link_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("other")
+    (tmp_path / "a").symlink_to("other")
+    write_text_atomic(f"{tmp_path}/a", "a")
+    assert (tmp_path / "a").is_symlink() is False
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "a", "other": "other"}
+
+
 def test_a_folder_that_cannot_be_is_an_error_of_both_trees(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(IoError) as caught:

@@ -78,6 +78,11 @@ def test_eight_processes_append_and_every_row_is_there_once(tmp_path: Path) -> N
     assert on_disk(dataset, "identity_edges") == as_json(dataset.manifest("identity_edges"))
 
 
+def test_eight_processes_write_one_path_and_it_is_always_one_of_their_texts(tmp_path: Path) -> None:
+    play("one-path", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
 @pytest.mark.parametrize("every", [1, 3])
 def test_the_manifest_beside_the_parts_is_written_at_the_first_and_each_nth_append(tmp_path: Path, every: int) -> None:
     dataset = Dataset(IoSettings(root_dir=str(tmp_path), write_manifest_every_n=every), RUN)

@@ -132,6 +132,29 @@ def test_every_write_into_a_sealed_run_is_refused(settings: IoSettings) -> None:
     assert done.verify().findings == ()
 
 
+def test_a_run_that_was_killed_is_read_and_takes_nothing_until_it_is_resumed(settings: IoSettings) -> None:
+    code = f"""
+import os
+from sample_bundle import bundles
+from sample_rows import edges
+from crv.io import Dataset, IoSettings
+settings = IoSettings(root_dir={settings.root_dir!r}, tick_bucket_size=50)
+run = bundles(settings).start(run_id={RUN!r})
+Dataset(settings, {RUN!r}).append({EDGES!r}, edges(range(10)))
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=False)
+    dataset = Dataset(settings, RUN)
+    assert dataset.read(EDGES)["tick"].to_list() == list(range(10))
+    with pytest.raises(IoWriteError, match="No process has the run"):
+        dataset.append(EDGES, edges([10]))
+    with pytest.raises(IoWriteError, match="No process has the run"):
+        write_text_atomic(f"{artifacts_root(settings, RUN)}/late.txt", "late")
+    with bundles(settings).resume(RUN):
+        dataset.append(EDGES, edges([10]))
+    assert dataset.read(EDGES)["tick"].to_list() == list(range(11))
+
+
 def test_a_sealed_run_is_read_as_any_other(settings: IoSettings) -> None:
     sealed(settings)
     dataset = Dataset(settings, RUN)

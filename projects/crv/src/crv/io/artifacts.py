@@ -95,7 +95,8 @@ def write_text_atomic(path: str, text: str) -> dict[str, Any]:
 
     Raises:
         TypeError: it is not text.
-        IoSchemaError: the text holds half a character (a lone surrogate), which UTF-8 has no bytes for.
+        IoSchemaError: the text holds half a character (a lone surrogate), which UTF-8 has no bytes for; or the path
+            names no file.
         IoWriteError: it could not be written, or the run is sealed; what was there is whole.
     """
     if not isinstance(text, str):
@@ -125,7 +126,7 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
     Raises:
         RuntimeError: Polars is not installed; the message names the extra that brings it.
         TypeError: it is no Polars DataFrame.
-        IoSchemaError: Parquet cannot hold it, as Python objects or a struct without fields.
+        IoSchemaError: Parquet cannot hold it, as Python objects or a struct without fields; or the path names no file.
         IoWriteError: it could not be written, or the run is sealed; what was there is whole.
     """
     try:
@@ -148,5 +149,7 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
 
 
 def _write(path: str, data: bytes) -> None:
+    if not os.path.basename(path):
+        raise IoSchemaError(f"{path!r} names no file", hint="Give a path that ends in a file's name")
     with io_errors():
         rb.write_file(path, data)
