@@ -217,8 +217,11 @@ class Scene:
             run.append(TABLE, frame, bucket_by="tick", bucket_size=10)
 
         def once_more() -> None:
-            tables = rb.open_run(run.path).tables
-            if TABLE not in tables or tag not in run.table(TABLE).collect()["tag"]:
+            self.is_looking = True
+            found = rb.open_run(run.path)
+            is_there = TABLE in found.tables and tag in found.table(TABLE).collect()["tag"]
+            self.is_looking = False
+            if not is_there:
                 call()
 
         self.act(f"write {tag}", call, again=once_more, facts={("rows", TABLE, tag): len(ticks)})

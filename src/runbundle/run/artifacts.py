@@ -409,6 +409,8 @@ def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: 
     found = state.in_force.get((wanted, variant))
     if found is None:
         there = list(state.in_force.values())
+        if variant is None and any(record.table and record.artifact_id == wanted for record in there):
+            raise ArtifactNotFound(f"{wanted} is a table", hint=f"Read it by table({wanted!r})", run=run)
         known = [record.label for record in there if record.artifact_id == wanted] or [record.label for record in there]
         shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "") if known else "none"
         raise ArtifactNotFound(f"The run has no artifact {label(wanted, variant)}", hint=f"It has {shown}", run=run)

@@ -79,6 +79,8 @@ def test_rows_become_parts_in_buckets_that_the_log_records(tmp_path: Path) -> No
         assert files(run)[2].startswith("artifacts/world/events/bucket=000003/part-")
     done_run = rb.open_run(run.path)
     assert [record.sha256 for record in done_run.artifacts()] == [part.sha256 for part in done.parts]
+    with pytest.raises(errors.ArtifactNotFound, match=r"Read it by table\('events'\)"):
+        done_run.read("events")
     table = done_run.tables[TABLE]
     assert (table.rows, table.low, table.high, len(table.parts)) == (4, 0, 35, 3)
     assert verified(run.path) == []

@@ -13,7 +13,7 @@ from runbundle.io.table.parts import Cut, Part, cut
 from runbundle.io.table.scan import scan
 from runbundle.run.session import Session
 from runbundle.run.tables.appending import Asked, Growing, growing, put_part, retire, say_part
-from runbundle.run.tables.members import find_table, records_of, tables_of
+from runbundle.run.tables.members import find_table, records_of
 
 TARGET_ROWS = 1_000_000
 
@@ -27,12 +27,15 @@ def compact(session: Session, name: str | None = None, target_rows: int = TARGET
     with session.acting(), session.blamed():
         session.require_creator("Merging the parts of a table")
         session.refresh()
-        tables = tables_of(session.state)
-        chosen = list(tables.values()) if name is None else [find_table(session.state, name, run=session.run_id)]
-        for table in chosen:
-            with session.blamed(table.artifact_id):
-                _retire_cut_short(session, table.artifact_id)
-                _compact(session, growing(session, table.artifact_id, Asked()), target_rows)
+        if name is None:
+            chosen = sorted({record.artifact_id for record in session.state.in_force.values() if record.table})
+        else:
+            chosen = [find_table(session.state, name, run=session.run_id).artifact_id]
+        for artifact_id in chosen:
+            with session.blamed(artifact_id):
+                _retire_cut_short(session, artifact_id)
+                if records_of(session.state, artifact_id):
+                    _compact(session, growing(session, artifact_id, Asked()), target_rows)
 
 
 def _compact(session: Session, table: Growing, target_rows: int) -> None:
