@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,32 @@ def test_a_column_of_nothing_but_nulls_is_of_the_type_of_the_table(dataset: Data
     dataset.append(TableName.HOLDINGS_VALUATION, pl.DataFrame({**rows, **empty, "price_source": ["last_trade"]}))
     dataset.append(TableName.HOLDINGS_VALUATION, pl.DataFrame({**rows, "mark_price": [2.5]}))
     assert dataset.read(TableName.HOLDINGS_VALUATION)["mark_price"].to_list() == [None, 2.5]
+
+
+@pytest.mark.parametrize("payload", [{"note": "x"}, {"legs": 1, "note": "x"}, {"legs": "1"}, {"legs": 1.5}], ids=str)
+def test_structs_are_of_one_type_whoever_appends(settings: IoSettings, payload: dict[str, object]) -> None:
+    first, second = Dataset(settings, RUN), Dataset(settings, RUN)
+    first.append(TableName.EXCHANGE, exchange([0]))
+    for dataset in (first, second):
+        with pytest.raises(IoSchemaError, match="'additional_payload' is struct"):
+            dataset.append(TableName.EXCHANGE, exchange([1]).with_columns(additional_payload=pl.lit(payload)))
+    second.append(TableName.EXCHANGE, exchange([1]))
+    assert first.read(TableName.EXCHANGE)["additional_payload"].to_list() == [{"legs": 1}, {"legs": 1}]
+
+
+def test_an_empty_list_says_no_type_and_one_of_numbers_is_none_of_structs(dataset: Dataset) -> None:
+    def seen(tick: int, pairs: Sequence[object]) -> pl.DataFrame:
+        rows = {"tick": [tick], "observer_agent_id": ["A"], "context_hash": ["c"], "exchange_snapshot": [{"a": 1}]}
+        return pl.DataFrame({**rows, "salient_agent_pairs": [pairs]})
+
+    given: list[list[object]] = [[], [1]]
+    for pairs in given:
+        with pytest.raises(IoSchemaError, match="'salient_agent_pairs' is"):
+            dataset.append(TableName.SCENARIOS_SEEN, seen(0, pairs))
+    dataset.append(TableName.SCENARIOS_SEEN, seen(0, [{"agent": "B"}]))
+    dataset.append(TableName.SCENARIOS_SEEN, seen(1, []))
+    found = dataset.read(TableName.SCENARIOS_SEEN)["salient_agent_pairs"].to_list()
+    assert found == [[{"agent": "B"}], []]
 
 
 def test_rules_of_a_table_name_no_bucket() -> None:

@@ -17,7 +17,7 @@ from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError, io_errors
 from crv.io.manifest import TableManifest, load_manifest, manifest_of
 from crv.io.paths import manifest_path, table_dir, tables_root
-from crv.io.rows import tick_range, with_all_columns, without_bucket
+from crv.io.rows import refuse_other_lists, tick_range, with_all_columns, without_bucket
 from crv.io.tables import is_run, open_table
 
 
@@ -77,6 +77,7 @@ class Dataset:
                 f"No table is named {name!r}", hint=f"There are {', '.join(TableName)}", run=self.run_id
             )
         with self._errors(name):
+            refuse_other_lists(frame, name)
             appended = self._table(name).append(without_bucket(frame, self.settings.tick_bucket_size))
         if not is_run(self.settings, self.run_id) and self._is_due(name):
             self._keep_manifest(name, appended.rows)
