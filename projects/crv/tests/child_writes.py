@@ -1,8 +1,8 @@
 """Writes by forked children: killed at each of their calls of the operating system in turn, or side by side.
 
-Run as a program, ``python child_writes.py text|append|together FOLDER``. Of each kill there is a folder of its number,
-and a file beside it that holds ``yes`` if the write had returned before; on stdout stands the number of the first that
-was not killed. Side by side, each of eight children appends to one table.
+Run as a program, ``python child_writes.py text|append|together|one-path FOLDER``. Of each kill there is a folder of its
+number, and a file beside it that holds ``yes`` if the write had returned before; on stdout stands the number of the
+first that was not killed. Side by side, eight children append to one table, or write one path.
 """
 
 from __future__ import annotations
@@ -78,24 +78,53 @@ def play(prepare: Callable[[Path], Callable[[], object]], folder: Path, number: 
     return os.WIFSIGNALED(status)
 
 
-def append_together(dataset: Dataset) -> None:
-    """Append in eight children at once; fails if one of them does."""
+def started(act: Callable[[int], int]) -> list[int]:
+    """Eight children, each of which acts and exits with what that gives."""
     children = []
     for writer in range(WRITERS):
         child = os.fork()
         if not child:
-            os._exit(append_some(dataset, writer))
+            os._exit(act(writer))
         children.append(child)
+    return children
+
+
+def append_together(folder: Path) -> None:
+    """Append to one table in eight children at once; fails if one of them does."""
+    dataset = Dataset(IoSettings(root_dir=str(folder), tick_bucket_size=30), RUN)
+    children = started(lambda writer: append_some(dataset, writer))
     rows = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     if rows != [100] * WRITERS:
         raise SystemExit(f"rows appended: {rows}")
 
 
+def write_one_path(folder: Path) -> None:
+    """Write one path in eight children at once; fails if one of them does, or if a text is ever not whole."""
+    path = folder / "note.txt"
+
+    def act(writer: int) -> int:
+        for _ in range(20):
+            write_text_atomic(str(path), str(writer) * 5000)
+        return 0
+
+    act(0)
+    children = started(act)
+    while children:
+        text = path.read_text()
+        if text not in {str(writer) * 5000 for writer in range(WRITERS)}:
+            raise SystemExit(f"a text of {len(text)} that is not whole")
+        ended, status = os.waitpid(children[0], os.WNOHANG)
+        if ended:
+            children.pop(0)
+            if status:
+                raise SystemExit(f"a writer ended with {status}")
+
+
 def main(what: str, folder: Path) -> None:
     """Do what is asked, below the folder."""
     open_table(IoSettings(), RUN, "identity_edges")  # what is loaded for it is loaded once
-    if what == "together":
-        append_together(Dataset(IoSettings(root_dir=str(folder), tick_bucket_size=30), RUN))
+    if what in ("together", "one-path"):
+        {"together": append_together, "one-path": write_one_path}[what](folder)
         return
     prepare = {"text": write_text, "append": append}[what]
     number = 0

@@ -122,6 +122,32 @@ def test_what_is_no_text_is_refused_and_what_was_there_stays(tmp_path: Path) -> 
     assert ((tmp_path / "a").read_text(), names(tmp_path)) == ("old", ["a"])
 
 
+@pytest.mark.parametrize("path", ["", "made/", "a\0b"])
+def test_a_path_that_names_no_file_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IoSchemaError):
+        write_text_atomic(path, "a")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["folder", "n" * 300])
+def test_what_cannot_be_a_file_is_refused_and_nothing_is_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IoWriteError):
+        write_text_atomic(f"{tmp_path}/{name}", "a")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_link_is_replaced_and_what_it_led_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("other")
+    (tmp_path / "a").symlink_to("other")
+    write_text_atomic(f"{tmp_path}/a", "a")
+    assert (tmp_path / "a").is_symlink() is False
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "a", "other": "other"}
+
+
 def test_a_folder_that_cannot_be_is_an_error_of_both_trees(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(IoError) as caught:
@@ -188,11 +214,21 @@ try:
     write_parquet_atomic("a.parquet", [])
 except RuntimeError as error:
     print(error)
+try:
+    from crv.io import Dataset
+except ImportError as error:
+    print(error)
+from crv.io.config import IoSettings
+from crv.io.run_manifest import collect_artifacts_index
+open("made/runs/r/artifacts/lab/tidy/a.parquet", "x").close()
+print(collect_artifacts_index(IoSettings(root_dir="made"), "r")["lab"]["tidy"][0]["error"])
 """
+    (tmp_path / "made/runs/r/artifacts/lab/tidy").mkdir(parents=True)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert 'pip install "crv[tables]"' in done.stdout
-    assert names(tmp_path) == ["a.txt"]
+    lines = done.stdout.splitlines()
+    assert [line.endswith('Install it: pip install "crv[tables]"') for line in lines] == [True, True, True]
+    assert names(tmp_path) == ["a.txt", "made"]
 
 
 # --- crv.io.artifacts, Notes: "stdlib-only", "imported inside functions" ---------------------------

@@ -1,6 +1,8 @@
 """Killed writes and writers side by side: nothing half, nothing lost, nothing twice."""
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +11,13 @@ import polars as pl
 import pytest
 
 import child_writes
+import runbundle as rb
 from child_writes import NEW, OLD, RUN, WRITERS
 from crv.io.artifacts import write_text_atomic
 from crv.io.config import IoSettings
 from crv.io.dataset import Dataset
-from crv.io.manifest import TableManifest
-from crv.io.paths import manifest_path
+from crv.io.manifest import TableManifest, manifest_of
+from crv.io.paths import manifest_path, tables_root
 from sample_rows import edges
 
 
@@ -76,6 +79,46 @@ def test_eight_processes_append_and_every_row_is_there_once(tmp_path: Path) -> N
     rows = dataset.read("identity_edges").select("observer_agent_id", "tick").sort(pl.all())
     assert rows.rows() == [(f"w{writer}", tick) for writer in range(WRITERS) for tick in range(100)]
     assert on_disk(dataset, "identity_edges") == as_json(dataset.manifest("identity_edges"))
+
+
+def is_locked(folder: str) -> bool:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def test_from_reading_the_parts_to_writing_the_manifest_of_them_nobody_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = Dataset(IoSettings(root_dir=str(tmp_path)), RUN)
+    folder = tables_root(dataset.settings, RUN)
+    seen: list[tuple[str, bool]] = []
+
+    def read(name: str, table: rb.Table) -> TableManifest:
+        seen.append(("read", is_locked(folder)))
+        return manifest_of(name, table)
+
+    def write(path: str, data: bytes) -> None:
+        seen.append(("write", is_locked(folder)))
+        write_file(path, data)
+
+    write_file = rb.write_file
+    monkeypatch.setattr("crv.io.dataset.manifest_of", read)
+    monkeypatch.setattr(rb, "write_file", write)
+    dataset.append("identity_edges", edges([0]))
+    dataset.rebuild_manifest("identity_edges")
+    assert seen == [("read", True), ("write", True)] * 2
+    assert not is_locked(folder)
+
+
+def test_eight_processes_write_one_path_and_it_is_always_one_of_their_texts(tmp_path: Path) -> None:
+    play("one-path", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 
 @pytest.mark.parametrize("every", [1, 3])

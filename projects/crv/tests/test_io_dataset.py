@@ -3,9 +3,12 @@
 import json
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import polars as pl
 import pytest
 
@@ -16,7 +19,7 @@ from crv.core.tables import get_table, list_tables
 from crv.io import Dataset, IoSettings
 from crv.io.errors import IoError, IoManifestError, IoSchemaError, IoWriteError
 from crv.io.manifest import load_manifest
-from crv.io.paths import bucket_dir, manifest_path, table_dir
+from crv.io.paths import bucket_dir, bucket_id_for_tick, manifest_path, table_dir
 from crv.io.tables import column_rules
 from sample_rows import edges, exchange
 
@@ -200,6 +203,32 @@ def test_a_column_of_nothing_but_nulls_is_of_the_type_of_the_table(dataset: Data
     assert dataset.read(TableName.HOLDINGS_VALUATION)["mark_price"].to_list() == [None, 2.5]
 
 
+@pytest.mark.parametrize("payload", [{"note": "x"}, {"legs": 1, "note": "x"}, {"legs": "1"}, {"legs": 1.5}], ids=str)
+def test_structs_are_of_one_type_whoever_appends(settings: IoSettings, payload: dict[str, object]) -> None:
+    first, second = Dataset(settings, RUN), Dataset(settings, RUN)
+    first.append(TableName.EXCHANGE, exchange([0]))
+    for dataset in (first, second):
+        with pytest.raises(IoSchemaError, match="'additional_payload' is struct"):
+            dataset.append(TableName.EXCHANGE, exchange([1]).with_columns(additional_payload=pl.lit(payload)))
+    second.append(TableName.EXCHANGE, exchange([1]))
+    assert first.read(TableName.EXCHANGE)["additional_payload"].to_list() == [{"legs": 1}, {"legs": 1}]
+
+
+def test_an_empty_list_says_no_type_and_one_of_numbers_is_none_of_structs(dataset: Dataset) -> None:
+    def seen(tick: int, pairs: Sequence[object]) -> pl.DataFrame:
+        rows = {"tick": [tick], "observer_agent_id": ["A"], "context_hash": ["c"], "exchange_snapshot": [{"a": 1}]}
+        return pl.DataFrame({**rows, "salient_agent_pairs": [pairs]})
+
+    given: list[list[object]] = [[], [1]]
+    for pairs in given:
+        with pytest.raises(IoSchemaError, match="'salient_agent_pairs' is"):
+            dataset.append(TableName.SCENARIOS_SEEN, seen(0, pairs))
+    dataset.append(TableName.SCENARIOS_SEEN, seen(0, [{"agent": "B"}]))
+    dataset.append(TableName.SCENARIOS_SEEN, seen(1, []))
+    found = dataset.read(TableName.SCENARIOS_SEEN)["salient_agent_pairs"].to_list()
+    assert found == [[{"agent": "B"}], []]
+
+
 def test_rules_of_a_table_name_no_bucket() -> None:
     assert column_rules(get_table("holdings")) == {
         "tick": {"dtype": "int64", "nullable": False},
@@ -242,6 +271,29 @@ def test_parts_out_of_range_are_not_opened(dataset: Dataset) -> None:
     assert dataset.read(EDGES, where={"tick_min": 100, "tick_max": 199}).height == 100
 
 
+@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.given(
+    ticks=st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=8).map(sorted), min_size=1, max_size=4),
+    size=st.integers(1, 40),
+    ends=st.tuples(st.none() | st.integers(0, 60), st.none() | st.integers(0, 60)),
+)
+def test_whatever_the_buckets_a_range_has_the_rows_that_were_appended_to_it(
+    tmp_path_factory: pytest.TempPathFactory, ticks: list[list[int]], size: int, ends: tuple[int | None, int | None]
+) -> None:
+    dataset = Dataset(IoSettings(root_dir=str(tmp_path_factory.mktemp("bundle")), tick_bucket_size=size), RUN)
+    for each in ticks:
+        dataset.append(EDGES, edges(each))
+    low, high = (end if end is not None else other for end, other in zip(ends, (0, 60), strict=True))
+    rows = dataset.read(EDGES, where={"tick_min": ends[0], "tick_max": ends[1]})
+    assert sorted(rows["tick"]) == sorted(tick for each in ticks for tick in each if low <= tick <= high)
+    assert rows["bucket"].to_list() == [bucket_id_for_tick(tick, size) for tick in rows["tick"]]
+    found = dataset.manifest(EDGES)
+    assert found is not None
+    assert [at.bucket_id for at in found.partitions.values()] == sorted(
+        {tick // size for each in ticks for tick in each}
+    )
+
+
 @pytest.mark.parametrize("where", [{"tick": 3}, {"tick_min": "3"}, {"tick_max": 1.5}, {"tick_min": True}])
 def test_a_range_of_anything_else_is_refused(dataset: Dataset, where: Any) -> None:
     with pytest.raises(IoSchemaError, match="Give tick_min and tick_max"):
@@ -258,7 +310,7 @@ def test_a_limit_is_the_most_rows(dataset: Dataset) -> None:
 
 def test_a_table_that_nothing_was_appended_to_is_named(dataset: Dataset) -> None:
     for table in (EDGES, "unheard_of"):
-        with pytest.raises(IoManifestError, match=f"Nothing was appended to the table {table}"):
+        with pytest.raises(IoManifestError, match=f"The table {table} has no rows"):
             dataset.scan(table)
         assert dataset.manifest(table) is None
         with pytest.raises(IoManifestError, match="has no parts"):

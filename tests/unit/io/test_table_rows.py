@@ -143,3 +143,40 @@ def test_structs_and_lists_keep_what_the_first_frame_had() -> None:
     with pytest.raises(errors.InvalidValue, match="'payload' is int64, not struct"):
         Rows({"payload": {"dtype": "struct"}}, None).checked(pl.DataFrame({"payload": [1]}))
     assert table.checked(first.with_columns(at=pl.Series([date(2026, 1, 1)])))["at"].dtype == first["at"].dtype
+
+
+@pytest.mark.parametrize("value", [[], {"a": None}, [{"a": None}], {"a": []}], ids=str)
+def test_what_is_empty_within_has_no_type_either_until_rows_have_one(value: Any) -> None:
+    kind = "list" if isinstance(value, list) else "struct"
+    with pytest.raises(errors.InvalidValue, match="'payload' is empty and has no type"):
+        Rows({"payload": {"dtype": kind}}, None).checked(pl.DataFrame({"payload": [value]}))
+    table = Rows({"legs": {"dtype": "list"}}, None)
+    table.checked(pl.DataFrame({"legs": [[{"a": 1}]]}))
+    assert table.checked(pl.DataFrame({"legs": [[]]}))["legs"].dtype == pl.List(pl.Struct({"a": pl.Int64}))
+
+
+@pytest.mark.parametrize(
+    "legs", [[[1]], [[{"b": 1}]], [[{"a": 1, "b": 2}]], [[{"a": "1"}]], [[[{"a": 1}]]], [[{"a": 1.5}]]], ids=str
+)
+def test_what_lists_and_structs_are_made_of_is_held_to_as_well(legs: list[Any]) -> None:
+    table = Rows({"legs": {"dtype": "list"}}, None)
+    table.checked(pl.DataFrame({"legs": [[{"a": 1}]]}))
+    with pytest.raises(errors.InvalidValue, match="'legs' is list"):
+        table.checked(pl.DataFrame({"legs": legs}))
+    assert table.checked(pl.DataFrame({"legs": [[{"a": 2.0}]]}))["legs"].to_list() == [[{"a": 2}]]
+
+
+def test_a_rule_has_the_last_word_where_it_names_a_type_and_rows_that_are_there_else() -> None:
+    rules = {"count": {"dtype": "int64"}, "payload": {"dtype": "struct"}}
+    table = Rows(rules, None, known={"count": pl.Int32(), "payload": pl.Struct({"a": pl.Int64})})
+    assert table.checked(pl.DataFrame({"count": [2**40], "payload": [{"a": 1}]}))["count"].dtype == pl.Int64
+    with pytest.raises(errors.InvalidValue, match=r"'payload' is struct.*not struct"):
+        table.checked(pl.DataFrame({"count": [1], "payload": [{"b": 1}]}))
+
+
+def test_columns_that_are_not_always_there_keep_their_type() -> None:
+    table = Rows({}, None, is_strict=False)
+    table.checked(pl.DataFrame({"a": [1], "b": [1]}))
+    table.checked(pl.DataFrame({"a": [1], "c": [1], "d": [1]}))
+    with pytest.raises(errors.InvalidValue, match="'b' is string, not int64"):
+        table.checked(pl.DataFrame({"b": ["x"]}))

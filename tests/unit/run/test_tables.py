@@ -272,6 +272,22 @@ def test_a_resumed_run_goes_on_with_its_table(tmp_path: Path) -> None:
     assert verified(run.path) == []
 
 
+def test_a_resumed_run_goes_on_with_the_columns_that_are_there(tmp_path: Path) -> None:
+    columns = {"tick": {"dtype": "int64"}, "payload": {"dtype": "struct"}}
+    events = rb.ArtifactSpec(
+        "events", "world", "events", ".parquet", "parquet", schema={"columns": columns}, table=rb.TableSpec("tick")
+    )
+    project = rb.Project("sim", store=tmp_path, contract=rb.Contract("sim", "1", (events,)))
+    run = project.start()
+    run.append("events", pl.DataFrame({"tick": [0], "payload": [{"a": 1}]}))
+    run.finish("failed")
+    with project.resume(run.run_id) as run:
+        with pytest.raises(errors.InvalidValue, match="'payload' is struct"):
+            run.append("events", pl.DataFrame({"tick": [1], "payload": [{"b": "x"}]}))
+        run.append("events", pl.DataFrame({"tick": [1], "payload": [{"a": 2.0}]}))
+    assert rb.open_run(run.path).table("events").collect()["payload"].to_list() == [{"a": 1}, {"a": 2}]
+
+
 def test_a_table_belongs_to_its_stage(tmp_path: Path) -> None:
     with declared(tmp_path) as run:
         with run.stage("simulate"):

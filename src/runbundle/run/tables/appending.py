@@ -101,7 +101,7 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
         how.bucket_by, how.bucket_size, how.compression, how.row_group_rows, how.schema_version,
         spec.name if declared else artifact_id, session.run_id,
     )  # fmt: skip
-    known = _columns_there(session, there) if declared is None and there is not None else None
+    known = None if there is None else _columns_there(session, there)
     rows = Rows(spec.columns, how.bucket_by, is_strict=how.is_strict, known=known)
     return Growing(spec, artifact_id, folder, cutting, rows)
 

@@ -31,7 +31,14 @@ _HOMES = {"Dataset": "crv.io.dataset", "IoSettings": "crv.io.config"}
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'crv.io' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    try:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        from crv.io.errors import missing_polars  # noqa: PLC0415 - only where something is missing
+
+        raise missing_polars("tables are made of its frames") from error
     globals()[name] = value
     return value
 

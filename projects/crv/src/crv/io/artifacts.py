@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import runbundle as rb
 from crv.io.config import IoSettings
-from crv.io.errors import IoSchemaError, io_errors
+from crv.io.errors import IoSchemaError, io_errors, missing_polars
 from crv.io.fs import makedirs
 from crv.io.paths import run_root
 
@@ -76,7 +76,10 @@ def file_stat(path: str) -> dict[str, Any]:
         ``path`` as given; ``bytes``, its length, 0 if it is not there; ``created_at``, the time of this call in UTC,
         as ISO 8601.
     """
-    size = os.path.getsize(path) if os.path.exists(path) else 0
+    try:
+        size = os.path.getsize(path)
+    except (FileNotFoundError, NotADirectoryError):
+        size = 0
     return {"path": path, "bytes": size, "created_at": datetime.now(UTC).isoformat()}
 
 
@@ -92,7 +95,8 @@ def write_text_atomic(path: str, text: str) -> dict[str, Any]:
 
     Raises:
         TypeError: it is not text.
-        IoSchemaError: the text holds half a character (a lone surrogate), which UTF-8 has no bytes for.
+        IoSchemaError: the text holds half a character (a lone surrogate), which UTF-8 has no bytes for; or the path
+            names no file.
         IoWriteError: it could not be written, or the run is sealed; what was there is whole.
     """
     if not isinstance(text, str):
@@ -122,17 +126,13 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
     Raises:
         RuntimeError: Polars is not installed; the message names the extra that brings it.
         TypeError: it is no Polars DataFrame.
-        IoSchemaError: Parquet cannot hold it, as Python objects or a struct without fields.
+        IoSchemaError: Parquet cannot hold it, as Python objects or a struct without fields; or the path names no file.
         IoWriteError: it could not be written, or the run is sealed; what was there is whole.
     """
     try:
         import polars as pl  # noqa: PLC0415 - only this call needs it
     except ImportError as error:
-        raise rb.errors.MissingExtra(
-            "Parquet is written by Polars, which is not installed",
-            hint='Install it: pip install "crv[tables]"',
-            path=path,
-        ) from error
+        raise missing_polars("Parquet is written by it") from error
     if not isinstance(df, pl.DataFrame):
         raise rb.errors.InvalidType(f"Parquet is written of a polars.DataFrame, not {type(df).__name__}", path=path)
     data = io.BytesIO()
@@ -149,5 +149,7 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
 
 
 def _write(path: str, data: bytes) -> None:
+    if not os.path.basename(path):
+        raise IoSchemaError(f"{path!r} names no file", hint="Give a path that ends in a file's name")
     with io_errors():
         rb.write_file(path, data)

@@ -16,8 +16,8 @@ from crv.core.ids import RunId
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError, io_errors
 from crv.io.manifest import TableManifest, load_manifest, manifest_of
-from crv.io.paths import bucket_dir, manifest_path, tables_root
-from crv.io.rows import tick_range, with_all_columns, without_bucket
+from crv.io.paths import manifest_path, table_dir, tables_root
+from crv.io.rows import refuse_other_lists, tick_range, with_all_columns, without_bucket
 from crv.io.tables import is_run, open_table
 
 
@@ -26,7 +26,8 @@ class Dataset:
 
     Each append makes new parts, whole or not at all, and returns once no power cut takes them. Processes and threads
     may append to one table at once. In the folder of an open run the rows are logged and sealed with it, and the log is
-    the manifest; elsewhere each append brings ``manifest.json`` beside the parts up to date.
+    the manifest; elsewhere each append brings ``manifest.json`` beside the parts up to date, which takes the longer the
+    more parts there are (``IoSettings.write_manifest_every_n`` makes that rarer).
 
     A dataset may be handed to a worker process.
 
@@ -76,11 +77,23 @@ class Dataset:
                 f"No table is named {name!r}", hint=f"There are {', '.join(TableName)}", run=self.run_id
             )
         with self._errors(name):
+            refuse_other_lists(frame, name)
             appended = self._table(name).append(without_bucket(frame, self.settings.tick_bucket_size))
         if not is_run(self.settings, self.run_id) and self._is_due(name):
             self._keep_manifest(name, appended.rows)
-        parts = [self._told(name, part) for part in appended.parts]
-        buckets = sorted({part["bucket_id"] for part in parts})
+        folder = table_dir(self.settings, self.run_id, name)
+        parts = [
+            {
+                "bucket_id": part.bucket,
+                "path": os.path.join(folder, *part.path.split("/")[-2:]),  # of its bucket, wherever the rest begins
+                "rows": part.rows,
+                "bytes": part.bytes,
+                "tick_min": part.low,
+                "tick_max": part.high,
+            }
+            for part in appended.parts
+        ]
+        buckets = [part["bucket_id"] for part in parts]
         return {"table": name, "run_id": self.run_id, "rows": appended.rows, "buckets": buckets, "parts": parts}
 
     def scan(self, table: TableName | str, where: Mapping[str, int | None] | None = None) -> pl.LazyFrame:
@@ -102,14 +115,15 @@ class Dataset:
         name = str(table)
         between = tick_range(where)
         with self._errors(name):
-            if not self._table(name).parts():
-                raise IoManifestError(f"Nothing was appended to the table {name}")
+            found = manifest_of(name, self._table(name))
+            if not found.partitions:
+                raise IoManifestError(f"The table {name} has no rows in buckets of ticks", hint="Append some first")
             if not is_run(self.settings, self.run_id) and not os.path.exists(self._manifest_path(name)):
                 raise IoManifestError(
                     f"The table {name} has lost its manifest.json",
                     hint=f"Its parts are there: call rebuild_manifest({name!r})",
                 )
-            self._refuse_other_buckets(name)
+            self._refuse_other_buckets(found)
             rows = self._table(name).scan(between)
             return with_all_columns(rows, name, self.settings.tick_bucket_size)
 
@@ -165,14 +179,13 @@ class Dataset:
     def _errors(self, name: str) -> AbstractContextManager[None]:
         return io_errors(run=self.run_id, artifact=name)
 
-    def _refuse_other_buckets(self, name: str) -> None:
+    def _refuse_other_buckets(self, found: TableManifest) -> None:
         size = self.settings.tick_bucket_size
-        for part in self._table(name).parts():
-            if {(part.low or 0) // size, (part.high or 0) // size} != {part.bucket or 0}:
-                raise IoManifestError(
-                    f"The table {name} was cut by another tick_bucket_size than {size}",
-                    hint="Give the settings that it was written with",
-                )
+        if any({at.tick_min // size, at.tick_max // size} != {at.bucket_id} for at in found.partitions.values()):
+            raise IoManifestError(
+                f"The table {found.table} was cut by another tick_bucket_size than {size}",
+                hint="Give the settings that it was written with",
+            )
 
     def _is_due(self, name: str) -> bool:
         before = self._appends.get(name, 0)
@@ -192,7 +205,7 @@ class Dataset:
 
     def _write_manifest(self, name: str) -> TableManifest:
         with self._lock():
-            found = manifest_of(name, self._table(name).parts())
+            found = manifest_of(name, self._table(name))
             rb.write_file(self._manifest_path(name), found.to_json().encode())
         return found
 
@@ -206,15 +219,3 @@ class Dataset:
         finally:
             fcntl.flock(folder, fcntl.LOCK_UN)  # a child that was forked meanwhile has a copy of it
             os.close(folder)
-
-    def _told(self, name: str, part: rb.Part) -> dict[str, Any]:
-        bucket = part.bucket or 0
-        folder = bucket_dir(self.settings, self.run_id, name, bucket)
-        return {
-            "bucket_id": bucket,
-            "path": os.path.join(folder, part.path.rpartition("/")[2]),
-            "rows": part.rows,
-            "bytes": part.bytes,
-            "tick_min": part.low,
-            "tick_max": part.high,
-        }

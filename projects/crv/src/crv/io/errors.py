@@ -80,3 +80,8 @@ def io_errors(*, run: str | None = None, artifact: str | None = None) -> Iterato
         raise kind(
             error.what, hint=error.hint, run=run or error.run, artifact=artifact or error.artifact, path=error.path
         ) from error
+
+
+def missing_polars(why: str) -> rb.errors.MissingExtra:
+    """The error, also a ``RuntimeError`` and an ``ImportError``, that says how to get Polars."""
+    return rb.errors.MissingExtra(f"Polars is not installed; {why}", hint='Install it: pip install "crv[tables]"')

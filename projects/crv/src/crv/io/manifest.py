@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import runbundle as rb
 from crv.core.versioning import SCHEMA_V
@@ -59,18 +59,27 @@ class TableManifest:
 
     def to_json(self) -> str:
         """As the text of ``manifest.json``."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        return json.dumps(self, default=_fields, indent=2, sort_keys=True) + "\n"
 
 
-def manifest_of(table: str, parts: Iterable[rb.Part]) -> TableManifest:
-    """The manifest of a table with these parts."""
+def _fields(value: TableManifest | PartitionMeta | PartMeta) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
+def manifest_of(name: str, table: rb.Table) -> TableManifest:
+    """The manifest of a table, from those of its parts that are in buckets; without any where there are none.
+
+    Raises:
+        CorruptError: a part is not what was written.
+    """
     buckets: dict[int, list[PartMeta]] = {}
-    for part in parts:
-        name = part.path.rpartition("/")[2]
-        meta = PartMeta(name, part.rows, part.bytes, part.sha256, part.low or 0, part.high or 0)
-        buckets.setdefault(part.bucket or 0, []).append(meta)
+    for part in table.parts():
+        if part.bucket is None or part.low is None or part.high is None:
+            continue  # of a table that does not go by ticks, which is none of a bundle
+        meta = PartMeta(part.path.rpartition("/")[2], part.rows, part.bytes, part.sha256, part.low, part.high)
+        buckets.setdefault(part.bucket, []).append(meta)
     return TableManifest(
-        table, str(SCHEMA_V), {f"{bucket:06d}": _summed(bucket, buckets[bucket]) for bucket in sorted(buckets)}
+        name, str(SCHEMA_V), {f"{bucket:06d}": _summed(bucket, buckets[bucket]) for bucket in sorted(buckets)}
     )
 
 
@@ -83,8 +92,8 @@ def load_manifest(settings: IoSettings, run_id: str, table: str) -> TableManifes
     """
     if not is_run(settings, run_id) and not os.path.exists(manifest_path(settings, run_id, table)):
         return None
-    parts = open_table(settings, run_id, table).parts()
-    return manifest_of(table, parts) if parts else None
+    found = manifest_of(table, open_table(settings, run_id, table))
+    return found if found.partitions else None
 
 
 def _summed(bucket: int, parts: list[PartMeta]) -> PartitionMeta:

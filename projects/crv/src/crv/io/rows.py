@@ -31,14 +31,27 @@ def without_bucket(frame: pl.DataFrame, size: int) -> pl.DataFrame:
     return frame.drop(BUCKET)
 
 
+def refuse_other_lists(frame: pl.DataFrame, table: str) -> None:
+    """Whether the lists of a frame are lists of structs, where the table's are; what is no frame is left to others.
+
+    Raises:
+        IoSchemaError: one is not.
+    """
+    wanted = [name for name, dtype in get_table(table).columns.items() if dtype == "list[struct]"]
+    for name in wanted if isinstance(frame, pl.DataFrame) else ():
+        dtype = frame.schema.get(name)
+        if isinstance(dtype, pl.List) and dtype.inner != pl.Null and not isinstance(dtype.inner, pl.Struct):
+            raise IoSchemaError(
+                f"The column {name!r} is {str(dtype).lower()}, not a list of structs", hint="Nothing was written"
+            )
+
+
 def with_all_columns(rows: pl.LazyFrame, table: str, size: int) -> pl.LazyFrame:
     """The rows with ``bucket``, and the columns of the table's description, in its order, before any others.
 
-    Those that may be left out and never were given are null. Rows without ticks are in no bucket, and stay as they are.
+    Those that may be left out and never were given are null.
     """
     there = rows.collect_schema().names()
-    if TICK not in there:
-        return rows
     bucket = (pl.col(TICK) // size).alias(BUCKET)
     if table not in frozenset(TableName):
         return rows.select(bucket, pl.all())

@@ -30,7 +30,7 @@ from crv.core.grammar import is_lower_snake
 from crv.core.versioning import SCHEMA_V
 from crv.io.artifacts import LAB_SUBDIRS, artifacts_root
 from crv.io.config import IoSettings
-from crv.io.errors import IoSchemaError, io_errors
+from crv.io.errors import IoSchemaError, io_errors, missing_polars
 from crv.io.manifest import TableManifest, manifest_of
 from crv.io.paths import run_root, tables_root
 from crv.io.tables import open_table
@@ -56,9 +56,9 @@ def collect_tables_index(settings: IoSettings, run_id: str) -> dict[str, dict[st
     index = {}
     for name in filter(is_lower_snake, _names(tables_root(settings, run_id))):
         with io_errors(run=str(run_id), artifact=name):
-            parts = open_table(settings, run_id, name).parts()
-        if parts:
-            index[name] = _summed(manifest_of(name, parts))
+            found = manifest_of(name, open_table(settings, run_id, name))
+        if found.partitions:
+            index[name] = _summed(found)
     return index
 
 
@@ -153,7 +153,7 @@ def _told(path: str, run: str) -> dict[str, Any]:
 
         told["rows"] = pl.scan_parquet(path, glob=False).select(pl.len()).collect().item()
     except ImportError:
-        told["error"] = 'Polars is not installed: pip install "crv[tables]"'
+        told["error"] = str(missing_polars("Parquet is read by it"))
     except (OSError, pl.exceptions.PolarsError) as error:
         told["error"] = f"The file is no whole Parquet: {str(error).splitlines()[0]}"
     return told

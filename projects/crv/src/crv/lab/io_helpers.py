@@ -18,19 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crv.io.artifacts import LabSubdir, artifacts_root, lab_dir, write_parquet_atomic, write_text_atomic
+from crv.io.artifacts import LAB_SUBDIRS, LabSubdir, artifacts_root, write_parquet_atomic, write_text_atomic
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError
 
 if TYPE_CHECKING:
     import polars as pl
-
-_EXTENSIONS: dict[LabSubdir, tuple[str, ...]] = {
-    "tidy": (".parquet",),
-    "probes": (".parquet",),
-    "policy": (".parquet",),
-    "audit": (".json", ".parquet"),
-}
 
 
 def write_tidy(
@@ -80,7 +73,7 @@ def write_audit(
         IoSchemaError: the mapping holds what JSON cannot, or the name ends in another way.
         ValueError, IoError, TypeError, RuntimeError: as ``write_tidy``.
     """
-    place = _place(settings, run_id, "audit", filename)
+    place = _place(settings, run_id, "audit", filename, (".json", ".parquet"))
     if not isinstance(found, Mapping):
         if filename.endswith(".json"):
             raise IoSchemaError(f"{filename} holds a mapping, not {type(found).__name__}", hint="Name it .parquet")
@@ -97,14 +90,13 @@ def write_audit(
 
 
 def read_lab(settings: IoSettings, run_id: str, subdir: LabSubdir, filename: str) -> pl.DataFrame | dict[str, Any]:
-    """Read a file of the lab: a frame of Parquet, a mapping of JSON. Nothing is made.
+    """Read a file of the lab, whoever wrote it: a frame of ``.parquet``, a mapping of ``.json``. Nothing is made.
 
     Raises:
         ValueError: the name or the subdir is none, or it is no run id.
         IoManifestError: the file is not there, or is not whole.
     """
-    _check_name(subdir, filename)
-    place = Path(artifacts_root(settings, run_id)) / "lab" / subdir / filename
+    place = Path(_place(settings, run_id, subdir, filename, (".json", ".parquet")))
     if not place.is_file():
         raise IoManifestError(f"The run {run_id} has no {subdir}/{filename}", path=place)
     return _read_json(place) if filename.endswith(".json") else _read_parquet(place)
@@ -127,18 +119,16 @@ def _read_parquet(place: Path) -> pl.DataFrame:
         raise IoManifestError(f"{place.name} cannot be read as Parquet: {error}", path=place) from error
 
 
-def _place(settings: IoSettings, run_id: str, subdir: LabSubdir, filename: str) -> str:
-    _check_name(subdir, filename)
-    return f"{lab_dir(settings, run_id, subdir)}/{filename}"
-
-
-def _check_name(subdir: LabSubdir, filename: str) -> None:
-    if subdir not in _EXTENSIONS:
-        raise ValueError(f"The lab has no {subdir!r}; it has {', '.join(_EXTENSIONS)}")
-    extensions = _EXTENSIONS[subdir]
+def _place(
+    settings: IoSettings, run_id: str, subdir: LabSubdir, filename: str, extensions: tuple[str, ...] = (".parquet",)
+) -> str:
+    """Where a file of the lab lies; folders are made when it is written, and not where that is refused."""
+    if subdir not in LAB_SUBDIRS:
+        raise ValueError(f"The lab has no {subdir!r}; it has {', '.join(LAB_SUBDIRS)}")
     is_plain = not filename.startswith(".") and not set(filename) & set("/\\\0") and filename.isprintable()
     if not is_plain or not filename.endswith(extensions):
         raise IoSchemaError(
             f"{filename!r} is no name of a file in {subdir}",
             hint=f"Give one plain name that ends in {' or '.join(extensions)}",
         )
+    return f"{artifacts_root(settings, run_id)}/lab/{subdir}/{filename}"
