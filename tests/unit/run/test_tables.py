@@ -499,3 +499,14 @@ def test_a_full_disk_leaves_the_table_as_it_was(tmp_path: Path, monkeypatch: pyt
         run.append(TABLE, frame(2, 12, 22))
         assert ticks(run.table(TABLE)) == [1, 2, 12, 22]
     assert verified(run.path) == []
+
+
+def test_by_its_id_and_by_its_name_a_table_is_held_to_the_same_rows(tmp_path: Path) -> None:
+    loose = rb.ArtifactSpec("events", "world", "events", ".parquet", "parquet", table=rb.TableSpec("tick"))
+    run = rb.Project("sim", store=tmp_path, contract=rb.Contract("sim", "1", (loose,))).start()
+    with run:
+        run.append("events", frame(1))
+        run.append(TABLE, frame(2))
+        for name in ("events", TABLE):
+            with pytest.raises(errors.InvalidValue, match="no column 'odd'"):
+                run.append(name, frame(3).with_columns(odd=pl.lit(1)))

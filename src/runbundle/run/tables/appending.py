@@ -70,9 +70,9 @@ def growing(session: Session, wanted: ArtifactSpec | str, asked: Asked) -> Growi
         raise InvalidType(f"A table is given by its spec, its id or its name, not {type(wanted).__name__}")
     known: Growing | None = session.tables.get(key)
     if known is None:
-        known = _begun(session, wanted, key, asked)
-        with session.lock:
-            known = session.tables.setdefault(key, known)
+        begun = _begun(session, wanted, key, asked)
+        with session.lock:  # by its id and by its name it is one table
+            known = session.tables[key] = session.tables.setdefault(begun.artifact_id, begun)
     elif isinstance(wanted, ArtifactSpec) and wanted != known.spec:
         raise ContractError(f"The spec of {key} is not the one that the run has", hint="Take it from the contract")
     _refuse_other_buckets(known, asked)
