@@ -255,12 +255,23 @@ def _check_line(record: Json, seq: int, link: str | None) -> None:
     places = paths + [move[end] for move in moved for end in ("from", "to")]
     if not all(is_path(path) for path in places if not (path is None and kind == "quarantine")):
         raise ValueError("not a path (I2)")
+    if kind == "artifact" and record.get("table") is not None and not _is_table(record["table"]):
+        raise ValueError("not a part of a table (3.6)")
     for value in [record["replaces"]] if paths else [move["artifact"] for move in moved]:
         may_be_null = value is None and bool(paths)
         if not may_be_null and (type(value["writer"]), type(value["seq"])) != (str, int):
             raise ValueError("not a pointer (I13)")
     if kind == "point" and not _is_point(record):
         raise ValueError("not a point (4.1)")
+
+
+def _is_table(table: Json) -> bool:
+    numbers = [table[name] for name in ("bucket", "bucket_size", "low", "high")]
+    pointers = all(type(each["writer"]) is str and type(each["seq"]) is int for each in table.get("merges", []))
+    texts = isinstance(table["append"], str) and isinstance(table["columns"], str)
+    counts = type(table["of"]) is int and type(table["rows"]) is int
+    are_right = all(type(number) in (int, type(None)) for number in numbers)
+    return pointers and texts and counts and are_right and isinstance(table["bucket_by"], str | None)
 
 
 def _is_point(record: Json) -> bool:
@@ -298,6 +309,9 @@ class Journal:
         lost = [move for record in self.of("quarantine") for move in record["moved"]]  # section 8
         gone = {pointer(move["artifact"]) for move in self.moves + lost if move["artifact"]}
         gone |= {pointer(r["replaces"]) for r in self.of("artifact", "input") if r["replaces"]}
+        parts = [record["table"] for record in self.of("artifact") if record.get("table")]
+        self.merged = {pointer(each) for part in parts for each in part.get("merges", [])}  # I30
+        gone |= self.merged
         self.in_force = {where: record for where, record in self.records.items() if where not in gone}  # I14
         self.artifacts = [record for record in self.in_force.values() if record["record"] == "artifact"]
         self.inputs = [record for record in self.in_force.values() if record["record"] == "input"]
@@ -318,6 +332,15 @@ class Journal:
 
     def of(self, *kinds: str) -> list[Json]:
         return [record for record in self.records.values() if record["record"] in kinds]
+
+    def parts(self, artifact_id: str) -> list[Json]:
+        """The records of the parts of a table that count: those of appends that are whole (I30)."""
+        seen: dict[str, int] = {}
+        for where, record in self.records.items():
+            if record.get("table") and (where in self.in_force or where in self.merged):
+                seen[record["table"]["append"]] = seen.get(record["table"]["append"], 0) + 1
+        mine = [r for r in self.artifacts if r.get("table") and r["artifact_id"] == artifact_id]
+        return [record for record in mine if seen[record["table"]["append"]] >= record["table"]["of"]]
 
     def end_of(self, start: Json) -> Json:
         """The end of an attempt, or what stands in the manifest for one that was never said (section 4)."""

@@ -93,7 +93,23 @@ LINES = (
         ),
         (f"{ORDER}::test_a_write_that_a_kill_must_not_lose_is_written_named_recorded",),
     ),
+    _line(
+        1,
+        "an append of several parts counts when all are there",
+        "io/table/parts.py",
+        "part.of == 1 or known.get(part.append, 0) >= part.of",
+        f"{RUN}/test_tables.py::test_an_append_that_a_crash_cut_short_does_not_count_and_is_cleared_by_a_merge",
+        "True",
+    ),
     # 2. Acknowledged means kept
+    _line(
+        2,
+        "merged rows are safe before they take the place of others",
+        "run/tables/compaction.py",
+        "        session.sync_files()  # what takes the place of rows that are safe is safe first\n",
+        f"{ORDER}::test_merged_rows_are_safe_before_they_take_the_place_of_others",
+        "",
+    ),
     _line(
         2,
         "a record reaches the system before the call returns",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import runbundle as rb
@@ -161,3 +162,17 @@ def own_folder(tmp_path: Path) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", f"{tmp_path}.cache")
         yield
     forget_runs()  # what a test leaves open stays so, also when this process ends
+
+
+def append_rows(run: rb.RunIO, first: int, count: int) -> None:
+    """Append to the table ``world/events`` in a process of one's own, and end one's part of the run."""
+    for number in range(count):
+        run.append("world/events", pl.DataFrame({"tick": [number % 40], "agent": [f"{first + number}"]}))
+    run.finish()
+
+
+def append_to_folder(place: Path, first: int, count: int) -> None:
+    """Append to a table that is in no run, in a process of one's own."""
+    table = rb.Table(place, rb.TableSpec("tick"))
+    for number in range(count):
+        table.append(pl.DataFrame({"tick": [number % 40], "agent": [f"{first + number}"]}))

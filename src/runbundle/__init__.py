@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from runbundle._version import __version__
 
 if TYPE_CHECKING:
+    from runbundle.base import errors
     from runbundle.base.errors import RunbundleError
     from runbundle.base.findings import Finding, Report
     from runbundle.cli.exits import report_error, run_command

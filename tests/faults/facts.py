@@ -1,14 +1,18 @@
 """What a run says, as one flat mapping: the same for the model, for the library and for the independent reader.
 
 Keys are ``("artifact", id, variant)``, ``("input", path)``, ``("point", name, step)``, ``("summary", name)``,
-``("stage", name)``, ``("roster", id)``, ``("status",)`` (``open`` until an end is written) and ``("sealed",)``; of
-artifacts and inputs the value is the bytes, of a roster the variants that it lists.
+``("stage", name)``, ``("roster", id)``, ``("rows", table, tag)``, ``("status",)`` (``open`` until an end is written)
+and ``("sealed",)``; of artifacts and inputs the value is the bytes, of a roster the variants that it lists, of rows how
+many of the table have that tag.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 import runbundle as rb
 from independent_reader import IndependentRun
@@ -26,7 +30,11 @@ def told_by_library(run_dir: Path) -> Facts:
     """The facts by the public face; an artifact is read through the library too, which checks its bytes."""
     run = rb.open_run(run_dir)
     facts: dict[Key, Any] = {STATUS: OPEN if run.status in _UNFINISHED else run.status, SEALED: run.is_sealed}
+    for table in run.tables:
+        facts |= tagged(table, run.table(table).select("tag").collect()["tag"].to_list())
     for record in run.artifacts():
+        if record.table is not None:
+            continue
         run.read(record.artifact_id, record.variant)
         if record.artifact_id in run.state.rosters:
             facts["roster", record.artifact_id] = listed(run_dir, run.state.rosters[record.artifact_id])
@@ -51,7 +59,12 @@ def told_by_reader(run_dir: Path) -> Facts:
     status = run.journal.status
     facts: dict[Key, Any] = {STATUS: OPEN if status in _UNFINISHED else status, SEALED: run.seal is not None}
     rosters = {r["roster"]["artifact_id"]: r["roster"] for r in run.journal.of("artifact") if r.get("roster")}
+    for table in {record["artifact_id"] for record in run.journal.artifacts if record.get("table")}:
+        parts = [run_dir / record["filename"] for record in run.journal.parts(table)]
+        facts |= tagged(table, [tag for part in parts for tag in pl.read_parquet(part)["tag"].to_list()])
     for record in run.journal.artifacts:
+        if record.get("table"):
+            continue
         if record["artifact_id"] in rosters:
             facts["roster", record["artifact_id"]] = listed(run_dir, rosters[record["artifact_id"]])
             continue
@@ -62,6 +75,11 @@ def told_by_reader(run_dir: Path) -> Facts:
     facts |= {("point", name, step): value for name, points in run.series.items() for step, value in points.items()}
     facts |= {("summary", name): value for name, value in run.summary.items()}
     return facts
+
+
+def tagged(table: str, tags: Iterable[str]) -> Facts:
+    """How many rows of a table have each tag."""
+    return {("rows", table, tag): count for tag, count in Counter(tags).items()}
 
 
 def held(run_dir: Path, path: str) -> bytes | None:
@@ -96,4 +114,4 @@ def lost_bytes(run_dir: Path, lawful: Sequence[Facts]) -> list[str]:
 
 def lasting(facts: Facts) -> Facts:
     """What another attempt keeps in force: not the artifacts of stages that did not pass (they are kept aside)."""
-    return {key: value for key, value in facts.items() if key[0] in ("point", "summary", "input")}
+    return {key: value for key, value in facts.items() if key[0] in ("point", "summary", "input", "rows")}

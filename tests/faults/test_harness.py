@@ -8,7 +8,7 @@ import pytest
 from faults.aftermath import rehearse
 from faults.disk import Disk, Image, write_image
 from faults.syscalls import Syscalls, at, cut_short, fail
-from faults.workloads import POWERFUL, WORKLOADS, Workload
+from faults.workloads import POWERFUL, TABLES, WORKLOADS, Workload
 from sample_runs import own_folder
 
 __all__ = ["own_folder"]
@@ -22,7 +22,7 @@ def standing(folder: Path) -> Image:
     }
 
 
-@pytest.mark.parametrize("workload", [*WORKLOADS, *POWERFUL], ids=str)
+@pytest.mark.parametrize("workload", [*WORKLOADS, TABLES, *POWERFUL], ids=str)
 def test_the_trace_accounts_for_every_byte_that_the_library_writes(tmp_path: Path, workload: Workload) -> None:
     told = rehearse(workload, tmp_path)
     assert Disk.after([*told.before, *told.trace]).live() == standing(tmp_path / "store")

@@ -22,7 +22,7 @@ from faults.disk import power_cuts, write_image
 from faults.facts import SEALED, STATUS, told_by_library, told_by_reader, unlawful
 from faults.seeds import share
 from faults.syscalls import Action, Syscalls, burst, cut_short, fail, interrupt_after, interrupt_before
-from faults.workloads import POWERFUL, WORKLOADS, Scene, Workload, lawful_after_power_cut, let_go
+from faults.workloads import POWERFUL, TABLES, WORKLOADS, Scene, Workload, lawful_after_power_cut, let_go
 from runbundle import errors
 from sample_runs import own_folder
 
@@ -58,7 +58,10 @@ FAULTS = (
     Fault("interrupt-before", (*MAKING, *SYNCS), interrupt_before),
     Fault("interrupt-after", (*MAKING, *SYNCS), interrupt_after),
 )
-PLAYED = tuple(workload for workload in WORKLOADS if str(workload) != "abandoning")  # it loses its handles on purpose
+PLAYED = (
+    *(workload for workload in WORKLOADS if str(workload) != "abandoning"),
+    TABLES,
+)  # it loses its handles on purpose
 
 
 class Critic:

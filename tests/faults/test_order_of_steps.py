@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 import runbundle as rb
@@ -203,3 +204,35 @@ def test_a_new_run_is_named_when_it_is_whole(tmp_path: Path, watch: Syscalls) ->
     assert len(named) == 1
     for name in ("run_manifest.json", "config.yaml", "config_resolved.yaml", "contract.json", "artifacts.jsonl"):
         assert max(done.written(f"{RUN}/{name}")) < named[0], name
+
+
+def test_merged_rows_are_safe_before_they_take_the_place_of_others(tmp_path: Path, watch: Syscalls) -> None:
+    """Write, fsync the file and its folder, then record; the old parts go when that is safe too (I30)."""
+    run = started(tmp_path)
+    for tick in (1, 2):
+        run.append("rows", pl.DataFrame({"tick": [tick]}), bucket_by="tick")
+    run.flush()
+    old = [part.path for part in rb.open_run(run.path).tables["rows"].parts]
+    done = Record(watch, run.compact)
+    merged = f"{RUN}/{rb.open_run(run.path).tables['rows'].parts[0].path}"
+    recorded, gone = done.written(LOG)
+    removed = [number for number, step in done.steps if step.op == "unlink" and step.call.path.endswith(tuple(old))]
+    ascending(done.written(merged)[-1], done.synced(merged)[0], done.synced(merged.rpartition("/")[0])[0], recorded)
+    ascending(recorded, done.synced(LOG)[0], gone, removed[0])
+    assert len(removed) == len(old)
+
+
+def test_an_append_to_a_table_in_no_run_is_safe_when_it_returns(tmp_path: Path, watch: Syscalls) -> None:
+    """The parts, their names, then the line of the manifest (I32)."""
+    place = tmp_path / "store" / "events"
+    table = rb.Table(place, rb.TableSpec("tick", bucket_size=10))
+    table.append(pl.DataFrame({"tick": [0]}))
+    done = Record(watch, lambda: table.append(pl.DataFrame({"tick": [1, 12]})))
+    parts = [f"events/{part.path}" for part in table.parts() if part.low]
+    line = done.written("events/manifest.jsonl")[0]
+    for part in parts:
+        folder = part.rpartition("/")[0]
+        ascending(done.written(part)[-1], done.synced(part)[0], done.named(part)[0], done.synced(folder)[-1], line)
+        safe(done, part)
+    assert done.synced("events/manifest.jsonl")[-1] > line
+    safe(done, "events/manifest.jsonl")

@@ -7,7 +7,7 @@ import pytest
 from faults.aftermath import CAN_REPAIR, assert_survives_power_cut, emptied, folder, no_real_syncs, rehearse
 from faults.disk import power_cuts, write_image
 from faults.seeds import seeds, share
-from faults.workloads import POWERFUL, WORKLOADS, Workload, lawful_after_power_cut
+from faults.workloads import POWERFUL, TABLES, WORKLOADS, Workload, lawful_after_power_cut
 from sample_runs import own_folder
 
 __all__ = ["folder", "no_real_syncs", "own_folder"]
@@ -17,7 +17,7 @@ STATES = 2  # random ones at each moment
 
 
 @pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed{seed}")
-@pytest.mark.parametrize("workload", [*WORKLOADS, *POWERFUL], ids=str)
+@pytest.mark.parametrize("workload", [*WORKLOADS, TABLES, *POWERFUL], ids=str)
 def test_a_power_cut_at_any_call_loses_nothing_that_was_safe(folder: Path, workload: Workload, seed: int) -> None:
     told = rehearse(workload, emptied(folder))
     returns = {act.ended for act in told.history if act.is_power_safe and act.ended is not None}

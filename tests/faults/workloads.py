@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 import runbundle as rb
 from faults.facts import NO_RUN, OPEN, SEALED, STATUS, Facts, Key
@@ -33,6 +34,7 @@ CONTRACT = rb.Contract(
     allow_extras=True,
 )
 FRAMES = rb.predictions()
+TABLE = "world/events"
 OWED: Mapping[str, Mapping[str, Any]] = {  # what each stage of the contract writes, at least
     "prepare": {"fact": {"known": True}},
     "measure": {"table": [1, 2, 3]},
@@ -206,6 +208,26 @@ class Scene:
             run.background.wait()
 
         self._writing(run, call, (name, None), value)
+
+    def append(self, run: rb.RunIO, tag: str, ticks: list[int]) -> None:
+        """Rows with a tag of their own: all of them are there, or none."""
+        frame = pl.DataFrame({"tick": ticks, "tag": [tag] * len(ticks)})
+
+        def call() -> None:
+            run.append(TABLE, frame, bucket_by="tick", bucket_size=10)
+
+        def once_more() -> None:
+            self.is_looking = True
+            found = rb.open_run(run.path)
+            is_there = TABLE in found.tables and tag in found.table(TABLE).collect()["tag"]
+            self.is_looking = False
+            if not is_there:
+                call()
+
+        self.act(f"write {tag}", call, again=once_more, facts={("rows", TABLE, tag): len(ticks)})
+
+    def compact(self, run: rb.RunIO) -> None:
+        self.act("compact", run.compact)
 
     def _listing(self) -> dict[Key, Any]:
         """What the roster of frames, if there are any, lists once it is written."""
@@ -459,6 +481,19 @@ def checkpointing(scene: Scene) -> None:
     scene.finish(run)
 
 
+def appending(scene: Scene) -> None:
+    """A table that grows, by one part and by several at once, and is merged."""
+    run = scene.start()
+    scene.append(run, "one", [0, 1, 1])
+    scene.append(run, "three", [5, 12, 31])
+    scene.flush(run)
+    scene.append(run, "two", [33, 41])
+    scene.compact(run)
+    scene.append(run, "last", [34, 50])
+    scene.compact(run)
+    scene.finish(run)
+
+
 @dataclass(frozen=True)
 class Workload:
     """A program, and the project it plays in."""
@@ -482,4 +517,5 @@ class Workload:
 
 PLAYS = (saving, replacing, ingesting, staging, resuming, abandoning, logging_points, framing, checkpointing)
 WORKLOADS = tuple(Workload(play) for play in PLAYS)
+TABLES = Workload(appending)  # by Polars, which cannot go on in a process that was forked: no part of the others
 POWERFUL = tuple(Workload(play, "power") for play in (saving, replacing, ingesting, staging, framing, checkpointing))

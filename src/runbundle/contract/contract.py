@@ -86,6 +86,11 @@ class Contract:
         found = self.by_id.get(name) or next((s for s in self.artifacts if s.table and s.name == name), None)
         return found if found is not None and found.table is not None else None
 
+    @cached_property
+    def table_folders(self) -> frozenset[str]:
+        """The folders of the tables that are declared."""
+        return frozenset(self.table_folder(spec) for spec in self.artifacts if spec.table is not None)
+
     def table_folder(self, spec: ArtifactSpec) -> str:
         """The folder of a table in the run."""
         return f"{self.layout.folder_of(spec.kind)}/{spec.suffix}"

@@ -3,21 +3,26 @@
 After a failed fsync the kernel may count the lost pages as clean, so that a second one succeeds and saves nothing. So
 a file whose sync failed is written anew, as another file under the same name, before it is synced again, and a folder
 gets a new entry first.
+
+Many files are made safe by one sync of their file system where that is quick: then those that were written since it was
+watched need none of their own (``wholesync``).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from runbundle.base.errors import CorruptError, RunbundleError, UnavailableError
 from runbundle.io.atomic import Staged, copy_into, failed_syncs, os_errors, stir_folder, sync_file, sync_folder
 from runbundle.io.threads import pool
+from runbundle.io.wholesync import FileSystem
 
 _THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
 _FEW = 32  # starting threads takes longer than this many syncs on a quick disk
+_MANY = 64  # from here on the file system is watched: one sync of it takes longer than this many of files
 
 _Way = tuple[str, int, int]  # a folder by its path, device and inode
 _safe_ways: set[_Way] = set()  # folders of which a power cut takes neither the name nor those above it
@@ -43,6 +48,8 @@ class SyncGroup:
         self._doubtful: set[str] = set()
         self._folders: set[str] = set()
         self._ways: set[_Way] = set()
+        self._watched: FileSystem | None = None
+        self._early: set[str] = set()  # written before the file system was watched
 
     def remember(self, place: str | Path, sha256: str | None = None, *, is_new: bool = True) -> None:
         """A file was written, and has those bytes if they are known; ``is_new``: it is another file than before."""
@@ -52,6 +59,14 @@ class SyncGroup:
             if is_new:
                 failed_syncs.discard(place)
             self._folders.add(place.rpartition("/")[0])
+            if len(self._files) == _MANY and self._watched is None:
+                self._watch(place.rpartition("/")[0])
+
+    def _watch(self, folder: str) -> None:
+        try:
+            self._watched, self._early = FileSystem(folder), set(self._files)
+        except OSError:  # then each file is synced, as ever
+            self._watched = None
 
     def remember_foreign(self, place: str, sha256: str | None) -> None:
         """A file of another writer, which may still be at it: it is synced with the others, and never written anew."""
@@ -133,9 +148,10 @@ class SyncGroup:
                 folders, self._folders = self._folders, set()
                 folders |= {place.rpartition("/")[0] for place in foreign}
                 ways, self._ways = self._ways, set()
+                watched, early, self._watched = self._watched, self._early, None
             try:
                 self._sync_foreign(foreign)
-                self._sync(files, folders)
+                self._sync(files, folders, watched, early)
             except BaseException:
                 with self._guard:
                     self._folders |= folders
@@ -160,12 +176,18 @@ class SyncGroup:
             )
         _all(sync_file, foreign, self._doubtful)
 
-    def _sync(self, files: dict[str, _Entry], folders: set[str]) -> None:
+    def _sync(
+        self, files: dict[str, _Entry], folders: set[str], watched: FileSystem | None, early: Collection[str]
+    ) -> None:
         for place in sorted(failed_syncs & files.keys()):
             _write_anew(place, files[place].sha256)
             folders.add(place.rpartition("/")[0])
             failed_syncs.discard(place)
-        _all(sync_file, files, failed_syncs)
+        at_once = set() if watched is None else _covered(files.keys() - early, watched.device)
+        if watched is not None and len(at_once) > _FEW and watched.sync():
+            _all(sync_file, files.keys() - at_once, failed_syncs)
+        else:
+            _all(sync_file, files, failed_syncs)
         self._sync_folders(folders)
 
     def _sync_folders(self, folders: Iterable[str]) -> None:
@@ -174,6 +196,21 @@ class SyncGroup:
                 stir_folder(folder)
             failed_syncs.discard(folder)
         _all(sync_folder, folders, failed_syncs)
+
+
+def _covered(places: Iterable[str], device: int) -> set[str]:
+    """The files of a file system; one that was removed since is among them."""
+    found = set()
+    for place in places:
+        try:
+            if os.stat(place).st_dev != device:
+                continue
+        except FileNotFoundError:
+            pass
+        except OSError:  # its own sync will say what is wrong
+            continue
+        found.add(place)
+    return found
 
 
 def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) -> None:

@@ -46,10 +46,10 @@ class UnseenFolder:
         except OSError as error:
             refused("Making the folder", place, error)
 
-    def put(self, name: str, data: Buffer, *, sync: bool = True) -> Written:
+    def put(self, name: str, data: Buffer, *, sync: bool = True, sha256: Digest | None = None) -> Written:
         """Write a whole file that must not exist yet: no need to name it only when it is whole.
 
-        ``sync``: whether it is among those that ``sync`` makes safe.
+        ``sync``: whether it is among those that ``sync`` makes safe. ``sha256``: the digest of ``data``, if known.
         """
         place = f"{self.path}/{name}"
         try:
@@ -61,7 +61,7 @@ class UnseenFolder:
                 os.close(fd)
         except OSError as error:
             refused("Creating", place, error)
-        return Written(len(data), Digest(hashlib.sha256(data).hexdigest()))
+        return Written(len(data), sha256 or Digest(hashlib.sha256(data).hexdigest()))
 
     def sync(self) -> None:
         """When this returns, a power cut loses none of its files, and no name in it."""

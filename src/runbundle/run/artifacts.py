@@ -32,6 +32,7 @@ from runbundle.io.confine import check_relative, inside, read_regular, refuse_li
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import reread
 from runbundle.run.given import given_name
+from runbundle.run.lines import is_log
 from runbundle.run.members import membership, refuse_place, refuse_roster
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
@@ -183,7 +184,7 @@ def write_at(session: Session, filename: str, data: bytes) -> ArtifactRecord:
             check_relative(filename, what="name")
             folder, _, name = filename.rpartition("/")
             check_folder(folder or name)
-            if fold(filename).split("/")[0] in (INPUT_FOLDER, "logs"):
+            if fold(filename).split("/")[0] in (INPUT_FOLDER, "logs") or is_log(fold(filename)):
                 raise ContractError(f"{filename} lies where the library writes", hint="Give another folder")
             has_extension = "." in name[1:]
             spec, _ = extra_spec(session, name if has_extension else f"{name}.bin", data)
@@ -408,6 +409,8 @@ def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: 
     found = state.in_force.get((wanted, variant))
     if found is None:
         there = list(state.in_force.values())
+        if variant is None and any(record.table and record.artifact_id == wanted for record in there):
+            raise ArtifactNotFound(f"{wanted} is a table", hint=f"Read it by table({wanted!r})", run=run)
         known = [record.label for record in there if record.artifact_id == wanted] or [record.label for record in there]
         shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "") if known else "none"
         raise ArtifactNotFound(f"The run has no artifact {label(wanted, variant)}", hint=f"It has {shown}", run=run)

@@ -93,9 +93,9 @@ def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
         if run_id is not None:
             break
         name = f"{wanted}-{random_text(plan.clock, 4)}"
-    raise RunExists(
-        f"A run {name} is there already", hint="Give another id", run=name, path=f"{plan.folder_of_runs}/{name}"
-    )
+    place = f"{plan.folder_of_runs}/{name}"
+    what = "A run" if os.path.lexists(f"{place}/{MANIFEST}") else "A folder, which is no run,"
+    raise RunExists(f"{what} {name} is there already", hint="Give another id", run=name, path=place)
 
 
 @cache

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runbundle.base.collector import uncollected
 from runbundle.base.errors import RunNotFound
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import refused
@@ -74,5 +75,6 @@ def follow(run_dir: Path) -> tuple[Followed, RunState]:
     if CREATOR not in log_paths(run_dir):
         raise RunNotFound(f"{run_dir} has no {log_name(CREATOR)}", hint="Is it a run folder?", path=run_dir)
     followed, state = Followed(run_dir), RunState()
-    followed.advance(state)
+    with uncollected():
+        followed.advance(state)
     return followed, state

@@ -68,8 +68,9 @@ def refuse_place(session: Session, filename: str) -> None:
 
 def _refuse_in_tables(session: Session, filename: str) -> None:
     """Whether a file would pass for a part of a table, to whoever reads its folder with other tools."""
-    contract = session.contract
-    declared = [contract.table_folder(spec) for spec in contract.artifacts if spec.table] if contract else []
+    declared = session.contract.table_folders if session.contract else ()
+    if not declared and not session.tables:
+        return
     place = fold(filename)
     for folder in {*declared, *(table.folder for table in session.tables.values())}:
         top = fold(folder)

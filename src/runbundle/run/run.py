@@ -79,7 +79,8 @@ class Run:
 
     @cached_property
     def _logs(self) -> tuple[Followed, RunState]:
-        return follow(self.path)
+        with Blamed(self.run_id, None):
+            return follow(self.path)
 
     @cached_property
     def _points(self) -> Columns:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base import jsontext
+from runbundle.base.collector import uncollected
 from runbundle.base.errors import CorruptError, DecodeError, LogCorrupt, RunbundleError
 from runbundle.base.findings import Finding, Report
 from runbundle.contract.record import Pointer
@@ -90,7 +91,8 @@ def verify(run_dir: Path, *, root_digest: str | None = None, progress: Progress 
     """
     if not os.path.lexists(run_dir / MANIFEST) and not os.path.lexists(run_dir / LOG):
         read_manifest(run_dir)  # says that this is no run
-    run = _examine(run_dir, root_digest, progress)
+    with uncollected():
+        run = _examine(run_dir, root_digest, progress)
     if run.findings and (run.seal is not None or is_sealed(run_dir)) and (run.seal is None or not is_sealed(run_dir)):
         run = _examine(run_dir, root_digest, None)  # it was finished, or resumed, under the examination
     if run.findings and run.seal is None and any(map(has_writer, log_paths(run_dir).values())):

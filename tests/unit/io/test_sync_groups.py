@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from runbundle.base.errors import CorruptError, UnavailableError
+from runbundle.io import syncgroup, wholesync
 from runbundle.io.atomic import create_file, replace_file
 from runbundle.io.syncgroup import SyncGroup
+from stand_ins import open_file_count
 
 Rule = Callable[[Path], bool]
 
@@ -80,7 +83,7 @@ def test_files_are_synced_before_their_names_and_once(group: SyncGroup, disk: Di
     assert len(disk.synced) == 5
 
 
-@pytest.mark.parametrize("count", [32, 33, 200])
+@pytest.mark.parametrize("count", [32, 33, 63])
 def test_many_files_are_all_synced(group: SyncGroup, disk: Disk, tmp_path: Path, count: int) -> None:
     places = {put(group, tmp_path / str(number)) for number in range(count)}
     group.sync()
@@ -278,3 +281,93 @@ def test_a_writer_does_not_wait_for_a_sync(group: SyncGroup, disk: Disk, tmp_pat
     second.join()
     assert group.is_safe(place)
     assert group.is_safe(tmp_path / "y")
+
+
+# --- many files at once -----------------------------------------------------------------------------------
+
+
+class Whole:
+    """Stands in for the sync of a whole file system."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, result: int = 0) -> None:
+        self.calls = 0
+        self.result = result
+        monkeypatch.setattr(wholesync, "_syncfs", lambda: self)
+        monkeypatch.setattr(wholesync, "_is_quiet", lambda: True)
+
+    def __call__(self, fd: int) -> int:
+        assert os.fstat(fd)
+        self.calls += 1
+        return self.result
+
+
+def put_many(group: SyncGroup, folder: Path, count: int = 200) -> list[Path]:
+    return [put(group, folder / f"{number:03}") for number in range(count)]
+
+
+def test_many_files_are_made_safe_by_one_sync_of_their_file_system(
+    tmp_path: Path, disk: Disk, group: SyncGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that were written before it was watched are synced one by one: nothing else tells of their failures."""
+    whole = Whole(monkeypatch)
+    places = put_many(group, tmp_path)
+    group.sync()
+    assert whole.calls == 1
+    assert sorted(place for place in disk.synced if place != tmp_path) == places[:64]
+    assert disk.synced[-1] == tmp_path
+    assert all(group.is_safe(place) for place in places)
+    put(group, tmp_path / "later")
+    group.sync()
+    assert (whole.calls, disk.synced[-2]) == (1, tmp_path / "later")
+
+
+@pytest.mark.parametrize("why", ["it failed", "there is no such call", "others have much to write", "another disk"])
+def test_else_each_of_many_files_is_synced(
+    tmp_path: Path, disk: Disk, group: SyncGroup, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    whole = Whole(monkeypatch, -1 if why == "it failed" else 0)
+    if why == "there is no such call":
+        monkeypatch.setattr(wholesync, "_syncfs", lambda: None)
+    elif why == "others have much to write":
+        monkeypatch.setattr(wholesync, "_is_quiet", lambda: False)
+    elif why == "another disk":
+        monkeypatch.setattr(syncgroup, "_covered", lambda *_: set())
+    places = put_many(group, tmp_path)
+    group.sync()
+    assert sorted(place for place in disk.synced if place != tmp_path) == places
+    assert whole.calls == (1 if why == "it failed" else 0)
+
+
+def test_a_file_that_cannot_be_synced_is_found_out_when_the_whole_could_not(
+    tmp_path: Path, disk: Disk, group: SyncGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Whole(monkeypatch, -1)
+    places = put_many(group, tmp_path)
+    disk.refuse = once(places[150])
+    with pytest.raises(UnavailableError, match="Input/output error"):
+        group.sync()
+    assert not group.is_safe(places[0])
+    before = places[150].stat().st_ino
+    group.sync()
+    assert places[150].stat().st_ino != before  # written anew: a second sync of the same file would prove nothing
+    assert all(group.is_safe(place) for place in places)
+
+
+def test_the_file_system_is_let_go_of(tmp_path: Path, disk: Disk, group: SyncGroup) -> None:
+    before = open_file_count()
+    put_many(group, tmp_path)
+    assert open_file_count() == before + 1
+    group.sync()
+    assert open_file_count() == before
+    assert disk.synced
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the call is Linux's")
+def test_the_call_of_the_system_is_found_and_says_that_all_is_well(tmp_path: Path) -> None:
+    call = wholesync._syncfs()
+    assert call is not None
+    fd = os.open(tmp_path, os.O_RDONLY)
+    assert call(fd) == 0
+    os.close(fd)
+    assert wholesync._is_quiet() in (True, False)
+    assert call(fd) == -1  # which is no open file

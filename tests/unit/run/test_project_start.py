@@ -179,7 +179,7 @@ def test_what_fails_on_the_way_leaves_nothing(
     monkeypatch.setattr(UnseenFolder, "name", fail)
     with pytest.raises((errors.UnavailableError, KeyboardInterrupt)) as caught:
         project(tmp_path).start(run_id="r")
-    assert isinstance(caught.value, KeyboardInterrupt) or caught.value.run == "r"
+    assert getattr(caught.value, "run", "r") == "r"  # Ctrl-C is of no run
     assert list((tmp_path / "runs" / "demo").iterdir()) == []
 
 

@@ -39,11 +39,11 @@ _OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
 _LENGTHS = {-2: "<B", -3: "<i", -4: "<I", -5: "<Q"}  # how pickletools says where the length of an argument stands
 _DOTTED = re.compile(rb"[A-Za-z_][\w.]*\Z")
 _DECIMAL = re.compile(rb"-?[0-9]+L?\Z")
-_IMPORTS = frozenset(("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"))
+_IMPORTS = frozenset(("GLOBAL", "STACK_GLOBAL", "INST"))  # an EXT names nothing where no program has registered it
 _CALLS = frozenset(("REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"))
 _PUTS = frozenset(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"))
 _GETS = frozenset(("GET", "BINGET", "LONG_BINGET"))
-_BUILDS = _PUTS | {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "TUPLE", "LIST", "DICT"}
+_BUILDS = frozenset(("APPEND", "APPENDS", "SETITEM", "SETITEMS", "TUPLE", "LIST", "DICT"))
 _LARGEST_XZ = 100 << 20  # bytes of memory that an xz stream may ask for
 _LARGEST_ARGUMENT = 1 << 28  # four letters read as a length are more
 _LARGEST_NPY_HEADER = 1 << 20
@@ -185,7 +185,7 @@ def _is_unmarked_pickle(head: bytes) -> bool:
             return True
         if opcode.name == "STOP":
             return has_built and stack == [0]
-    return (has_built or has_import) and len(head) == _HEAD_BYTES
+    return (has_built or has_import or has_put) and len(head) == _HEAD_BYTES
 
 
 def _after_argument(head: bytes, at: int, opcode: pickletools.OpcodeInfo) -> int:

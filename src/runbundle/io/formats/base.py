@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, ClassVar
 
-from runbundle.base.errors import InvalidType, MissingExtra
+from runbundle.base.errors import InvalidType, MissingExtra, UnsupportedError
 from runbundle.io.atomic import Sink
+from runbundle.io.threads import lost
 
 
 def _no_facts() -> Mapping[str, Any]:
@@ -110,8 +111,14 @@ def need(module: str, extra: str) -> ModuleType:
     """Import an optional library where it is used.
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: it is not installed. UnsupportedError: it had threads when this process was forked, which are not
+            here: it would wait for them forever.
     """
+    if module in lost:
+        raise UnsupportedError(
+            f"{module} was at work when this process was forked, and cannot go on in it",
+            hint='Start processes by spawn: multiprocessing.get_context("spawn")',
+        )
     try:
         return importlib.import_module(module)
     except ImportError as error:

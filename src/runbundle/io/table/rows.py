@@ -46,6 +46,7 @@ class Rows:
         self._bucket_by = bucket_by
         self._is_strict = is_strict
         self._known: dict[str, Any] | None = None if known is None else dict(known)
+        self._last: dict[str, Any] = {}
         self._never_null = [name for name, rule in (rules or {}).items() if not rule.get("nullable", True)]
         self._ranged = {name: rule for name, rule in (rules or {}).items() if "min" in rule or "max" in rule}
 
@@ -62,11 +63,12 @@ class Rows:
             raise InvalidType(f"Rows come as a polars.DataFrame, not {type(frame).__name__}")
         if not frame.height:
             raise InvalidValue("The frame has no rows", hint="Append when there are some")
-        is_known = self._known is not None and dict(frame.schema) == self._known
-        rows: pl.DataFrame = frame if is_known else self._fitted(frame)
+        is_as_last = dict(frame.schema) == self._last
+        rows: pl.DataFrame = frame if is_as_last else self._fitted(frame)
         _refuse([*self._value_faults(rows), *self._bucket_faults(rows)])
-        if self._known is None or len(self._known) < rows.width:
-            self._known = dict(rows.schema)
+        if not is_as_last:
+            self._last = dict(rows.schema)
+            self._known = {**(self._known or {}), **self._last}
         return rows
 
     def _fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -110,14 +112,12 @@ class Rows:
             raise InvalidType(
                 f"The column {column.name!r} holds Python objects", hint="Give columns of numbers, text or dates"
             )
-        if known is not None and column.dtype == known:
-            return column
         rule = (self._rules or {}).get(column.name, {})
-        wanted = known if known is not None else _type_of(rule.get("dtype"), column.dtype)
+        wanted = _type_of(rule.get("dtype"), known, column.dtype)
         if wanted is None and column.name == self._bucket_by and column.dtype.is_integer():
             wanted = pl.Int64()
         if wanted is None or column.dtype == wanted:
-            if column.dtype == pl.Null:
+            if _has_open_type(column.dtype):
                 raise _Unfit("is empty and has no type; cast it to the one it is to have")
             return column
         return _safely_cast(column, wanted)
@@ -177,17 +177,17 @@ def _has_nan(column: pl.Series) -> bool:
     return column.dtype.is_float() and not math.isfinite(column.sum()) and bool(column.is_nan().any())
 
 
-def _type_of(name: str | None, there: pl.DataType) -> Any:
-    """The type that a rule names; that of the column where the rule leaves its parameters open."""
-    if name is None:
-        return None
-    wanted = name.lower()
-    if wanted in (_spelt(there), _spelt(there).partition("(")[0]):
-        return there
-    found = _plain_types().get(wanted)
-    if found is None:
+def _type_of(name: str | None, known: Any, there: pl.DataType) -> Any:
+    """The type that a rule names; where it leaves something open, that of the rows so far, or else of the column."""
+    wanted = "" if name is None else name.lower()
+    plain = _plain_types().get(wanted)
+    if plain is not None:
+        return plain
+    if known is not None or name is None:
+        return known
+    if wanted not in (_spelt(there), _spelt(there).partition("(")[0]):
         raise _Unfit(f"is {_spelt(there)}, not {wanted}")
-    return found
+    return there
 
 
 @cache
@@ -213,6 +213,8 @@ def _safely_cast(column: pl.Series, wanted: Any) -> pl.Series:
         back = cast.cast(there)
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         raise _Unfit(f"is {_spelt(there)} and does not fit {_spelt(wanted)}: {str(error)[:160]}") from error
+    if cast.dtype != wanted:  # Polars leaves some as they are
+        raise _Unfit(f"is {_spelt(there)}, not {_spelt(wanted)}")
     if not back.equals(column, null_equal=True):
         at = (back.ne_missing(column)).arg_max()
         value = column[at if at is not None else 0]
@@ -223,13 +225,29 @@ def _safely_cast(column: pl.Series, wanted: Any) -> pl.Series:
 def _is_cast(there: Any, wanted: Any) -> bool:
     """Whether values of one type may stand for those of another at all; text is never read as a number."""
     pl = need("polars", "tables")
-    if there == pl.Null or (there.is_numeric() and wanted.is_numeric()):
+    if pl.Null in (there, wanted):
+        return bool(there == pl.Null)
+    if there == wanted or (there.is_numeric() and wanted.is_numeric()):
         return True
     if there in (pl.Categorical, pl.Enum):
         return bool(wanted == pl.String)
     if there.is_nested() and wanted.is_nested():
-        return bool(there.base_type() == wanted.base_type())
+        inner, others = _inner_types(there), _inner_types(wanted)
+        is_alike = there.base_type() == wanted.base_type() and inner.keys() == others.keys()
+        return is_alike and all(_is_cast(inner[name], others[name]) for name in inner)
     return bool(there.is_temporal() and wanted.is_temporal() and pl.Time not in (there, wanted))
+
+
+def _has_open_type(dtype: Any) -> bool:
+    """Whether a type holds that of nothing: of an empty list, or of a field that is always null."""
+    return bool(dtype == need("polars", "tables").Null) or any(map(_has_open_type, _inner_types(dtype).values()))
+
+
+def _inner_types(dtype: Any) -> dict[str, Any]:
+    """The types that a list, an array or a struct is made of, by the names of its fields."""
+    if hasattr(dtype, "fields"):
+        return {field.name: field.dtype for field in dtype.fields}
+    return {"": dtype.inner} if hasattr(dtype, "inner") else {}
 
 
 def _spelt(dtype: Any) -> str:

@@ -148,10 +148,8 @@ class Table:
                 how.bucket_by, how.bucket_size, how.compression, how.row_group_rows, how.schema_version,
                 self.folder.name, self._run_id,
             )  # fmt: skip
-            known = None
-            if self._columns is None:
-                there = FolderTable(self.folder, cutting, Rows(None, how.bucket_by), clock).parts()
-                known = schema_of(self.folder, there) if there else None
+            there = FolderTable(self.folder, cutting, Rows(None, how.bucket_by), clock).parts()
+            known = schema_of(self.folder, there) if there else None
             rows = Rows(self._columns, how.bucket_by, is_strict=how.is_strict, known=known)
             self._alone = FolderTable(self.folder, cutting, rows, clock)
         return self._alone

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 from runbundle.base.errors import RunbundleError
-from runbundle.base.ids import check_portable, fold
+from runbundle.base.ids import Digest, check_portable, fold
 from runbundle.io.jsonbytes import pretty
 from runbundle.io.unseen import UnseenFolder
 from runbundle.run.origin.code import Changes, GitState, current_folder, submodules_of
@@ -57,7 +57,9 @@ class Evidence:
         """
         for above in {path.rpartition("/")[0] for path in self.files}:
             folder.make_folders(above)
-        return {path: folder.put(path, data, sync=False).sha256 for path, data in self.files.items()}
+        return {
+            path: folder.put(path, data, sync=False, sha256=_digest(data)).sha256 for path, data in self.files.items()
+        }
 
     def since(self, before: Mapping[str, Any], folder: str) -> Evidence:
         """What a later attempt has to keep in a folder of its own: only what the one before it has not.
@@ -80,6 +82,12 @@ class Evidence:
                 files[_moved(path, folder)] = files.pop(path)
             item["path"] = _moved(item["path"], folder)
         return Evidence(files, told)
+
+
+@lru_cache(maxsize=256)
+def _digest(data: bytes) -> Digest:
+    """Of what is the same for the runs of a process, such as a lock file, once."""
+    return Digest(hashlib.sha256(data).hexdigest())
 
 
 def _items(told: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -17,7 +17,7 @@ from runbundle.io.table.parts import Appended, Cut, Cutting, cut
 from runbundle.io.table.rows import Rows
 from runbundle.run.artifacts import EXTRA_KIND, check_stage
 from runbundle.run.session import Session
-from runbundle.run.tables.members import TableInfo, tables_of
+from runbundle.run.tables.members import TableInfo, folder_of, tables_of
 
 _CONTENT_TYPE = "application/vnd.apache.parquet"
 
@@ -48,13 +48,13 @@ class Asked:
 
 def append(session: Session, wanted: ArtifactSpec | str, frame: Any, asked: Asked) -> Appended:
     """Append rows; see ``RunIO.append``."""
-    with session.acting(), session.blamed():
+    name = wanted.artifact_id if isinstance(wanted, ArtifactSpec) else wanted
+    with session.acting(), session.blamed(name if isinstance(name, str) else None):
         table = growing(session, wanted, asked)
-        with session.blamed(table.artifact_id):
-            check_stage(session, table.spec)
-            rows = table.rows.checked(frame)
-            cuts = cut(rows, table.cutting, session.clock)
-            parts = _write_all(session, table, cuts)
+        check_stage(session, table.spec)
+        rows = table.rows.checked(frame)
+        cuts = cut(rows, table.cutting, session.clock)
+        parts = _write_all(session, table, cuts)
     return Appended(rows.height, tuple(parts))
 
 
@@ -70,9 +70,9 @@ def growing(session: Session, wanted: ArtifactSpec | str, asked: Asked) -> Growi
         raise InvalidType(f"A table is given by its spec, its id or its name, not {type(wanted).__name__}")
     known: Growing | None = session.tables.get(key)
     if known is None:
-        known = _begun(session, wanted, key, asked)
-        with session.lock:
-            known = session.tables.setdefault(key, known)
+        begun = _begun(session, wanted, key, asked)
+        with session.lock:  # by its id and by its name it is one table
+            known = session.tables[key] = session.tables.setdefault(begun.artifact_id, begun)
     elif isinstance(wanted, ArtifactSpec) and wanted != known.spec:
         raise ContractError(f"The spec of {key} is not the one that the run has", hint="Take it from the contract")
     _refuse_other_buckets(known, asked)
@@ -101,7 +101,7 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
         how.bucket_by, how.bucket_size, how.compression, how.row_group_rows, how.schema_version,
         spec.name if declared else artifact_id, session.run_id,
     )  # fmt: skip
-    known = _columns_there(session, there) if declared is None and there is not None else None
+    known = None if there is None else _columns_there(session, there)
     rows = Rows(spec.columns, how.bucket_by, is_strict=how.is_strict, known=known)
     return Growing(spec, artifact_id, folder, cutting, rows)
 
@@ -149,12 +149,13 @@ def _refuse_other_buckets(table: Growing, asked: Asked) -> None:
 
 def _refuse_others(session: Session, folder: str, artifact_id: str) -> None:
     """Whether anything but parts of the table lies where its parts are to lie."""
-    top = fold(folder)
+    top = f"{fold(folder)}/"
     for record in list(session.state.in_force.values()):
-        place = fold(record.filename)
-        is_inside = place == top or place.startswith(f"{top}/") or f"{top}/".startswith(f"{place}/")
-        is_own = record.artifact_id == artifact_id and record.table is not None
-        if is_inside and not is_own and (record.table is not None or place == top or place.endswith(".parquet")):
+        if record.artifact_id == artifact_id and record.table is not None:
+            continue
+        place = f"{fold(record.filename if record.table is None else folder_of(record))}/"
+        is_inside = place.startswith(top) and (record.table is not None or place.endswith(".parquet/") or place == top)
+        if is_inside or top.startswith(place):
             raise ArtifactExists(
                 f"{record.filename} lies where the table {artifact_id} is to be",
                 hint="Give one of the two another name",

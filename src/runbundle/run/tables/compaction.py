@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
 from runbundle.base.errors import CorruptError, InvalidValue
 from runbundle.contract.record import ArtifactRecord
-from runbundle.io.table.parts import Part, cut
+from runbundle.io.table.parts import Cut, Part, cut
 from runbundle.io.table.scan import scan
 from runbundle.run.session import Session
 from runbundle.run.tables.appending import Asked, Growing, growing, put_part, retire, say_part
-from runbundle.run.tables.members import find_table, records_of, tables_of
+from runbundle.run.tables.members import find_table, records_of
 
 TARGET_ROWS = 1_000_000
 
@@ -26,22 +27,43 @@ def compact(session: Session, name: str | None = None, target_rows: int = TARGET
     with session.acting(), session.blamed():
         session.require_creator("Merging the parts of a table")
         session.refresh()
-        tables = tables_of(session.state)
-        chosen = list(tables.values()) if name is None else [find_table(session.state, name, run=session.run_id)]
-        for table in chosen:
-            with session.blamed(table.artifact_id):
-                _retire_cut_short(session, table.artifact_id)
-                _compact(session, growing(session, table.artifact_id, Asked()), target_rows)
+        if name is None:
+            chosen = sorted({record.artifact_id for record in session.state.in_force.values() if record.table})
+        else:
+            chosen = [find_table(session.state, name, run=session.run_id).artifact_id]
+        for artifact_id in chosen:
+            with session.blamed(artifact_id):
+                _retire_cut_short(session, artifact_id)
+                if records_of(session.state, artifact_id):
+                    _compact(session, growing(session, artifact_id, Asked()), target_rows)
 
 
 def _compact(session: Session, table: Growing, target_rows: int) -> None:
-    old: list[ArtifactRecord] = []
-    for group in _groups(records_of(session.state, table.artifact_id), target_rows):
-        _merge(session, table, group)
-        old += [record for _, record in group]
-    if old:
-        session.sync()  # the merged parts and what says so are safe before anything goes
-        retire(session, old, "merged")
+    """Write the merged parts, make them safe, say them, make that safe, and only then let go of the others."""
+    groups = list(_groups(records_of(session.state, table.artifact_id), target_rows))
+    if not groups:
+        return
+    places: list[str] = []
+    start: int | None = None
+    try:
+        merged = []
+        for group in groups:
+            part = _merged(session, table, [part for part, _ in group])
+            place, written = put_part(session, table.folder, part)
+            places.append(place)
+            session.remember(place, written.sha256)
+            merged.append((dataclasses.replace(part, data=memoryview(b"")), written, [record for _, record in group]))
+        session.sync_files()  # what takes the place of rows that are safe is safe first
+        with session.lock:
+            start = session.log.seq
+            for part, written, records in merged:
+                say_part(session, table, part, written, records)
+    except BaseException:
+        for place in places[0 if start is None else session.log.seq - start :]:
+            session.undo(place, None)
+        raise
+    session.sync()
+    retire(session, [record for _, _, records in merged for record in records], "merged")
 
 
 def _groups(pairs: list[_Pair], target_rows: int) -> Iterator[list[_Pair]]:
@@ -60,26 +82,21 @@ def _groups(pairs: list[_Pair], target_rows: int) -> Iterator[list[_Pair]]:
             yield group
 
 
-def _merge(session: Session, table: Growing, group: list[_Pair]) -> None:
-    parts = [part for part, _ in group]
+def _merged(session: Session, table: Growing, parts: list[Part]) -> Cut:
+    """One part with the rows of several.
+
+    Raises:
+        CorruptError: they are not as they were written.
+    """
     by = table.cutting.bucket_by
     frame: Any = scan(session.run_dir, parts, bucket_by=by).collect()
     if by is not None:
         frame = frame.sort(by, maintain_order=True)
-    rows = sum(part.rows for part in parts)
     cuts = cut(frame, table.cutting, session.clock)
+    rows = sum(part.rows for part in parts)
     if frame.height != rows or len(cuts) != 1 or cuts[0].bucket != parts[0].bucket:
         raise CorruptError(f"The parts of {table.artifact_id} hold {frame.height} rows, and {rows} were recorded")
-    place, written = put_part(session, table.folder, cuts[0])
-    lines: int | None = None
-    try:
-        session.remember(place, written.sha256)
-        with session.lock:
-            lines = session.log.seq
-            say_part(session, table, cuts[0], written, [record for _, record in group])
-    except BaseException:
-        session.undo(place, lines)
-        raise
+    return cuts[0]
 
 
 def _retire_cut_short(session: Session, artifact_id: str) -> None:

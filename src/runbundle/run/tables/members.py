@@ -58,14 +58,14 @@ class TableInfo:
 
 
 def tables_of(state: RunState) -> dict[str, TableInfo]:
-    """The tables that a run has, by their names, sorted."""
+    """The tables that have rows, by their names, sorted."""
     found: dict[str, list[ArtifactRecord]] = {}
     for record in state.in_force.values():
         if record.table is not None:
             found.setdefault(record.artifact_id, []).append(record)
     seen = _seen(state)
-    tables = (_info(records, seen) for records in found.values())
-    return {table.name: table for table in sorted(tables, key=lambda table: table.name)}
+    tables = [_info(records, seen) for records in found.values()]
+    return {table.name: table for table in sorted(tables, key=lambda table: table.name) if table.parts}
 
 
 def find_table(state: RunState, name: str, *, run: str) -> TableInfo:

@@ -1,0 +1,99 @@
+"""``crv sweep``: a run of each combination."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import runbundle as rb
+from crv.cli.arguments import add_settings, add_store
+from crv.cli.progress import clear
+
+if TYPE_CHECKING:
+    from crv.engine.one_run import Simulated
+    from crv.engine.settings import Settings
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--seeds", metavar="N,N", type=_numbers, default=[7], help="seeds, comma between (7)")
+    parser.add_argument("--agents", metavar="N,N", type=_numbers, default=[200], help="numbers of agents (200)")
+    parser.add_argument("--ticks", metavar="N", type=int, default=1000, help="how long each (1000)")
+    parser.add_argument(
+        "--vary",
+        metavar="NAME=X,Y",
+        action="append",
+        default=[],
+        help="values of any other setting, mind.trend=0,0.5 say; may be given again",
+    )
+    add_settings(parser)
+    add_store(parser)
+    parser.add_argument("--jobs", metavar="N", type=int, default=_cores(), help="at the same time (all cores)")
+    parser.add_argument("--figures", action="store_true", help="draw each")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a run and line")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Simulate all, print a line for each as it ends, and say by the exit code whether all went well."""
+    from crv.engine.settings import Settings, parsed  # noqa: PLC0415 - NumPy and Polars load where they work
+    from crv.engine.sweep import Task, grid, sweep  # noqa: PLC0415
+
+    if options.jobs < 1:
+        raise rb.errors.InvalidValue(f"--jobs is {options.jobs}", hint="Give 1 or more")
+    base = Settings().changed(dict(map(parsed, options.set)))
+    varied = {"agents": options.agents, **_varied(options.vary, parsed), "seed": options.seeds}
+    cells = grid(base.changed({"ticks": options.ticks}), varied)
+    codes = [0]
+
+    def show(done: rb.Done[Settings, Simulated]) -> None:
+        codes.append(_show(options, list(varied), done))
+
+    report = sweep(Task(options.store, options.figures), cells, jobs=options.jobs, on_done=show)
+    print(f"{len(report.items) - len(report.failed)} of {len(cells)} simulated and audited", file=sys.stderr)
+    return max(codes)
+
+
+def _varied(texts: list[str], parsed: Callable[[str], tuple[str, int | float]]) -> dict[str, list[int | float]]:
+    found = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        found[name] = [parsed(f"{name}={value}")[1] for value in values.split(",")]
+    return found
+
+
+def _show(options: argparse.Namespace, names: list[str], done: rb.Done[Settings, Simulated]) -> int:
+    """Print what became of one combination; returns its exit code."""
+    from crv.engine.settings import flat  # noqa: PLC0415
+
+    clear()
+    asked = {name: flat(done.item)[name] for name in names}
+    label = ", ".join(f"{name} {value}" for name, value in asked.items())
+    if isinstance(done.error, rb.RunbundleError):
+        if options.json:
+            print(json.dumps({"settings": asked, "error": done.error.to_json()}, sort_keys=True), flush=True)
+        print(f"crv: {label} failed:", file=sys.stderr)
+        return rb.report_error(done.error, prog="crv")
+    if done.error is not None:
+        raise done.error
+    if done.value is None:
+        raise RuntimeError("a task gave neither a result nor an error")
+    if options.json:
+        print(json.dumps(done.value.to_json(), sort_keys=True), flush=True)
+    else:
+        print(f"{done.value.run_dir}  {label}  off by {100 * done.value.summary['mae_relative']:.1f} %", flush=True)
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text} is no list of numbers; give some such as 1,2,3")
+    return [int(number) for number in numbers]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
