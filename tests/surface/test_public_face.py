@@ -81,9 +81,9 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     [
         (0, "completed () no bread today"),
         (1, "completed 2"),
-        (3, "4 (4, 4) ()"),
-        (5, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
-        (7, "within tolerance lr: 0.1, then 0.2 loss: 0.9, then 0.8"),
+        (5, "4 (4, 4) ()"),
+        (7, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
+        (9, "within tolerance lr: 0.1, then 0.2 loss: 0.9, then 0.8"),
     ],
     ids=["contract", "resume", "predictions", "models", "diff"],
 )
@@ -91,6 +91,17 @@ def test_the_examples_of_the_guide_run(tmp_path: Path, number: int, said: str) -
     guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
     done = run_python(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[number], tmp_path)
     assert (done.stdout.strip(), done.stderr) == (said, "")
+
+
+def test_the_examples_of_tables_run(tmp_path: Path) -> None:
+    for library in ("polars", "duckdb"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guide.md").read_text(encoding="utf-8"), re.DOTALL)
+    made, read = (next(code for code in examples if words in code) for words in ("run.append(", "import duckdb"))
+    done = run_python(made, tmp_path)
+    assert (done.stdout.splitlines(), done.stderr) == (["600 3 0 299", "44.1", "2"], "")
+    done = run_python(read, tmp_path)
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("[(1, 0.75), (2, 1.495)]", "")
 
 
 def test_the_example_of_reproductions_runs(tmp_path: Path) -> None:
