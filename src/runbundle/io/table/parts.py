@@ -14,6 +14,7 @@ from runbundle.base import jsontext
 from runbundle.base.clock import Clock
 from runbundle.base.errors import CorruptError, DecodeError, InvalidValue
 from runbundle.base.ids import uuid7
+from runbundle.io import jsonbytes
 from runbundle.io.atomic import hash_file
 from runbundle.io.formats.base import need
 
@@ -114,7 +115,7 @@ def cut(frame: pl.DataFrame, cutting: Cutting, clock: Clock) -> list[Cut]:
     """The parts that checked rows make, ready to be written: one for each bucket, in the order of the rows."""
     append = clock.random(8).hex()
     pieces = list(_pieces(frame, cutting))
-    columns = columns_digest(frame.schema)
+    columns = columns_digest(dict(zip(frame.columns, frame.dtypes, strict=True)))  # sooner than frame.schema
     cuts = []
     for bucket, low, high, piece in pieces:
         name = f"part-{uuid7(clock)}.parquet"
@@ -152,7 +153,7 @@ def _encoded(frame: pl.DataFrame, cutting: Cutting, append: str, of: int) -> mem
         "table": cutting.table,
     }
     metadata = {
-        METADATA_KEY: jsontext.line(told).decode().rstrip("\n"),
+        METADATA_KEY: jsonbytes.line(told).decode().rstrip("\n"),
         "schema_version": cutting.schema_version,
         **({} if cutting.run_id is None else {"run_id": cutting.run_id}),
     }

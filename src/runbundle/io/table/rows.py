@@ -63,9 +63,10 @@ class Rows:
             raise InvalidType(f"Rows come as a polars.DataFrame, not {type(frame).__name__}")
         if not frame.height:
             raise InvalidValue("The frame has no rows", hint="Append when there are some")
-        is_as_last = dict(frame.schema) == self._last
+        is_as_last = dict(zip(frame.columns, frame.dtypes, strict=True)) == self._last
         rows: pl.DataFrame = frame if is_as_last else self._fitted(frame)
-        _refuse([*self._value_faults(rows), *self._bucket_faults(rows)])
+        columns = dict(zip(rows.columns, rows.get_columns(), strict=True))
+        _refuse([*self._value_faults(columns), *self._bucket_faults(columns)])
         if not is_as_last:
             self._last = dict(rows.schema)
             self._known = {**(self._known or {}), **self._last}
@@ -122,14 +123,14 @@ class Rows:
             return column
         return _safely_cast(column, wanted)
 
-    def _value_faults(self, frame: pl.DataFrame) -> Iterator[str]:
+    def _value_faults(self, columns: Mapping[str, pl.Series]) -> Iterator[str]:
         for name in self._never_null:
-            if name in frame.columns and (empty := frame.get_column(name).null_count()):
+            if name in columns and (empty := columns[name].null_count()):
                 yield f"the column {name!r} has {empty} empty cells"
         for name, rule in self._ranged.items():
-            if name not in frame.columns:
+            if name not in columns:
                 continue
-            column = frame.get_column(name)
+            column = columns[name]
             low: Any = column.min()
             high: Any = column.max()
             has_nan = _has_nan(column)
@@ -139,11 +140,11 @@ class Rows:
             if "max" in rule and (has_nan or (high is not None and not high <= rule["max"])):
                 yield f"the column {name!r} goes up to {'NaN' if has_nan else high}, above {rule['max']}"
 
-    def _bucket_faults(self, frame: pl.DataFrame) -> Iterator[str]:
+    def _bucket_faults(self, columns: Mapping[str, pl.Series]) -> Iterator[str]:
         name = self._bucket_by
         if name is None:
             return
-        column = frame.get_column(name)
+        column = columns[name]
         if not column.dtype.is_integer():
             yield f"the column {name!r}, by which rows go into buckets, is {_spelt(column.dtype)}, not an integer"
         elif column.null_count():
