@@ -78,6 +78,7 @@ ROW = st.fixed_dictionaries(
         "day": st.none() | st.dates(),
     }
 )
+NAN = float("nan")
 SCHEMA = {"int": pl.Int64, "float": pl.Float64, "text": pl.String, "flag": pl.Boolean, "day": pl.Date}
 
 
@@ -91,6 +92,13 @@ def test_it_is_as_the_page_says_however_rows_are_ordered_and_cut(rows: list[dict
     assert content_sha256([whole], "int") == wanted
     assert content_sha256([bucket for bucket in buckets if bucket.height], "int") == wanted
     assert content_sha256([whole], None) == by_the_page(rows, None)
+
+
+def test_a_zero_has_no_sign() -> None:
+    rows = [{"int": 0, "float": number, "text": None, "flag": None, "day": None} for number in (None, 0.0, 1.0, NAN)]
+    signed = [{**row, "float": -0.0 if row["float"] == 0 else row["float"]} for row in rows]
+    plain, other = (content_sha256([pl.DataFrame(each, schema=SCHEMA)], "int") for each in (rows, signed))
+    assert plain == other == by_the_page(rows, "int") == by_the_page(signed, "int")
 
 
 def test_another_value_anywhere_is_another_hash() -> None:

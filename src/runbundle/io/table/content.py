@@ -46,7 +46,8 @@ def _plain(column: pl.Series) -> pl.Series:
     """A column with one spelling for each value: of NaN, of zero, of categories."""
     pl = need("polars", "tables")
     if column.dtype.is_float():
-        return column.cast(pl.Float64).fill_nan(float("nan")) + 0.0  # -0.0 is 0.0
+        numbers = column.cast(pl.Float64).fill_nan(float("nan"))
+        return numbers.set(numbers == 0.0, 0.0)  # -0.0 is 0.0; Polars leaves out an addition of 0.0
     if column.dtype in (pl.Categorical, pl.Enum):
         return column.cast(pl.String)
     return column
