@@ -432,6 +432,40 @@ def test_an_append_that_a_crash_cut_short_does_not_count_and_is_cleared_by_a_mer
     assert verified(run.path) == []
 
 
+def test_threads_that_merge_at_once_merge_each_row_once(tmp_path: Path) -> None:
+    with free(tmp_path) as run:
+        grown(run, *map(frame, range(40)))
+        with ThreadPoolExecutor(6) as pool:
+            merging = [pool.submit(run.compact) for _ in range(4)]
+            pool.submit(grown, run, *map(frame, range(40, 60))).result()
+            for each in merging:
+                each.result()
+        assert ticks(run.table(TABLE)) == list(range(60))
+    assert verified(run.path) == []
+
+
+def test_what_is_set_aside_during_a_merge_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = declared(tmp_path)
+    with pytest.raises(ZeroDivisionError), run.stage("simulate"):
+        run.append("events", frame(1))
+        fail_after(run.append, "events", frame(2))
+    sync_files = run._session.sync_files
+
+    def begin_again() -> None:
+        monkeypatch.undo()
+        run.stage("simulate").__enter__()
+        sync_files()
+
+    monkeypatch.setattr(type(run._session), "sync_files", lambda _: begin_again())
+    with pytest.raises(errors.StageError, match="set aside while they were merged"):
+        run.compact()
+    run.append("events", frame(3))
+    assert ticks(run.table("events")) == [3]
+    run.stage("simulate").__exit__(None, None, None)
+    run.finish("failed")
+    assert verified(run.path) == []
+
+
 def test_a_contract_with_a_table_is_the_same_as_json_and_as_yaml(tmp_path: Path) -> None:
     run = declared(tmp_path)
     again = rb.open_run(run.path).contract

@@ -166,7 +166,7 @@ def _write_all(session: Session, table: Growing, cuts: list[Cut]) -> list[Any]:
     """All parts of an append: first their files, then their records; a failure takes all of them back."""
     places: list[str] = []
     said: list[ArtifactRecord] = []
-    start: int | None = None
+    in_log = 0
     try:
         files = []
         for each in cuts:
@@ -176,11 +176,13 @@ def _write_all(session: Session, table: Growing, cuts: list[Cut]) -> list[Any]:
             session.remember(place, written.sha256)
         with session.lock:  # nobody else says anything
             start = session.log.seq
-            for each, written in zip(cuts, files, strict=True):
-                said.append(say_part(session, table, each, written))
+            try:
+                for each, written in zip(cuts, files, strict=True):
+                    said.append(say_part(session, table, each, written))
+            finally:
+                in_log = session.log.seq - start
     except BaseException:
-        there = 0 if start is None else session.log.seq - start
-        for place in places[there:]:
+        for place in places[in_log:]:
             session.undo(place, None)
         if said and len(said) < len(cuts):
             retire(session, said, "an append failed")
