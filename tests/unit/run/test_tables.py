@@ -239,6 +239,11 @@ def test_a_changed_part_stops_a_merge_and_nothing_is_lost(tmp_path: Path) -> Non
         assert ticks(run.table(TABLE)) == [0, 1, 2]
 
 
+def grown_by(run: rb.RunIO, *frames: pl.DataFrame) -> None:
+    for each in frames:
+        run.append("events", each)
+
+
 def fail_after(call: Callable[..., Any], *given: Any) -> None:
     call(*given)
     raise ZeroDivisionError
@@ -447,8 +452,7 @@ def test_threads_that_merge_at_once_merge_each_row_once(tmp_path: Path) -> None:
 def test_what_is_set_aside_during_a_merge_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = declared(tmp_path)
     with pytest.raises(ZeroDivisionError), run.stage("simulate"):
-        run.append("events", frame(1))
-        fail_after(run.append, "events", frame(2))
+        fail_after(grown_by, run, frame(1), frame(2))
     sync_files = run._session.sync_files
 
     def begin_again() -> None:
@@ -464,6 +468,24 @@ def test_what_is_set_aside_during_a_merge_does_not_come_back(tmp_path: Path, mon
     run.stage("simulate").__exit__(None, None, None)
     run.finish("failed")
     assert verified(run.path) == []
+
+
+def test_a_column_that_some_parts_lack_is_empty_there_whatever_is_read(tmp_path: Path) -> None:
+    cheap, dear = frame(1).with_columns(price=pl.lit(5.0)), frame(11).with_columns(price=pl.lit(7.0))
+    cases = ((cheap, dear), (cheap, frame(11)), (frame(1), dear), (frame(1), frame(11)))
+    digests = []
+    for frames in cases:
+        run = declared(tmp_path)
+        grown_by(run, *frames)
+        digests.append(rb.open_run(run.path).content_sha256("events"))
+        if frames is cases[2]:
+            assert run.table("events", between=(0, 5)).collect()["price"].to_list() == [None]
+        run.finish("failed")
+    assert len(set(digests)) == len(cases)
+    run = declared(tmp_path)
+    run.append("events", pl.concat([frame(1), dear], how="diagonal"))
+    assert rb.open_run(run.path).content_sha256("events") == digests[2]
+    run.finish("failed")
 
 
 def test_a_contract_with_a_table_is_the_same_as_json_and_as_yaml(tmp_path: Path) -> None:

@@ -21,7 +21,13 @@ Between = tuple[int | None, int | None]
 
 
 def scan(
-    folder: Path, parts: Sequence[Part], *, bucket_by: str | None, between: Between | None = None, check: bool = True
+    folder: Path,
+    parts: Sequence[Part],
+    *,
+    bucket_by: str | None,
+    between: Between | None = None,
+    check: bool = True,
+    schema: Any = None,
 ) -> pl.LazyFrame:
     """The rows of parts, in their order; what later filters leave out is not read, nor its files opened.
 
@@ -31,6 +37,8 @@ def scan(
         bucket_by: the column that ``between`` and the ranges of the parts are of.
         between: only rows with a value in this range, both ends in it; an end that is None is open.
         check: hold the bytes of each part that may be read against its digest.
+        schema: of the table, where these are not all of its parts; None: the columns of these, also of those that
+            ``between`` leaves out.
 
     Raises:
         InvalidValue: ``between`` is no range, or the table has no such column. CorruptError: a part is gone, cut or
@@ -42,10 +50,12 @@ def scan(
         _check_between(between, bucket_by)
         wanted = [part for part in parts if part.meets(between)]
     refuse_changed(folder, wanted, check=check)
+    if schema is None:
+        schema = schema_of(folder, [*parts, *wanted])
     if not wanted:
-        nothing: pl.LazyFrame = polars.LazyFrame(schema=schema_of(folder, parts[:1]))
+        nothing: pl.LazyFrame = polars.LazyFrame(schema=schema)
         return nothing
-    found = _lazy(folder, wanted, bucket_by)
+    found = _lazy(folder, wanted, bucket_by, schema)
     if between is None or bucket_by is None:
         return found
     low, high = between
@@ -88,20 +98,20 @@ def _changed(folder: Path, part: Part, how: str, kind: type[CorruptError] = Corr
     )
 
 
-def _lazy(folder: Path, parts: Sequence[Part], bucket_by: str | None) -> pl.LazyFrame:
+def _lazy(folder: Path, parts: Sequence[Part], bucket_by: str | None, schema: Any) -> pl.LazyFrame:
     polars = need("polars", "tables")
     files = [f"{folder}/{part.path}" for part in parts]
     more: dict[str, Any] = {}
     if bucket_by is not None and _takes_statistics():
-        more["_table_statistics"] = _statistics(parts, bucket_by)
+        more["_table_statistics"] = _statistics(parts, bucket_by, schema[bucket_by])
     found: pl.LazyFrame = polars.scan_parquet(
-        files, glob=False, hive_partitioning=False, schema=schema_of(folder, parts), missing_columns="insert", **more
+        files, glob=False, hive_partitioning=False, schema=schema, missing_columns="insert", **more
     )
     return found
 
 
 def schema_of(folder: Path, parts: Sequence[Part]) -> Any:
-    """The columns of all parts: one part of each kind is asked."""
+    """The columns of all parts: the last part of each kind is asked."""
     polars = need("polars", "tables")
     kinds = {part.columns: part for part in parts}
     found: dict[str, Any] = {}
@@ -126,14 +136,14 @@ def _takes_statistics() -> bool:
     return "_table_statistics" in inspect.signature(need("polars", "tables").scan_parquet).parameters
 
 
-def _statistics(parts: Sequence[Part], bucket_by: str) -> pl.DataFrame:
+def _statistics(parts: Sequence[Part], bucket_by: str, dtype: Any) -> pl.DataFrame:
     polars = need("polars", "tables")
     told: pl.DataFrame = polars.DataFrame(
         {
             "len": polars.Series([part.rows for part in parts], dtype=polars.UInt32),
             f"{bucket_by}_nc": polars.Series([0] * len(parts), dtype=polars.UInt32),
-            f"{bucket_by}_min": polars.Series([part.low for part in parts], dtype=polars.Int64),
-            f"{bucket_by}_max": polars.Series([part.high for part in parts], dtype=polars.Int64),
+            f"{bucket_by}_min": polars.Series([part.low for part in parts], dtype=dtype),
+            f"{bucket_by}_max": polars.Series([part.high for part in parts], dtype=dtype),
         }
     )
     return told

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runbundle.io.table.content import content_sha256
 from runbundle.io.table.parts import Part
-from runbundle.io.table.scan import Between, scan
+from runbundle.io.table.scan import Between, scan, schema_of
 from runbundle.run.state import RunState
 from runbundle.run.tables.members import find_table
 
@@ -36,6 +36,7 @@ def content_of(folder: Path, parts: tuple[Part, ...], bucket_by: str | None) -> 
 
 
 def _buckets(folder: Path, parts: tuple[Part, ...], bucket_by: str | None) -> Iterator[pl.DataFrame]:
+    schema = schema_of(folder, parts) if parts else None  # a column that a bucket lacks is empty there
     for bucket in sorted({part.bucket or 0 for part in parts}):
         of_bucket = [part for part in parts if (part.bucket or 0) == bucket]
-        yield scan(folder, of_bucket, bucket_by=bucket_by).collect()
+        yield scan(folder, of_bucket, bucket_by=bucket_by, schema=schema).collect()
