@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ import pytest
 import independent_reader
 import runbundle as rb
 from runbundle import errors
+from runbundle.io.table import parts
+from runbundle.run.tables import appending
 from sample_runs import append_rows, codes
 
 EVENTS = rb.ArtifactSpec(
@@ -486,6 +491,84 @@ def test_a_column_that_some_parts_lack_is_empty_there_whatever_is_read(tmp_path:
     run.append("events", pl.concat([frame(1), dear], how="diagonal"))
     assert rb.open_run(run.path).content_sha256("events") == digests[2]
     run.finish("failed")
+
+
+def test_threads_append_begin_tables_merge_and_read_at_once(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with free(tmp_path) as run:
+            for number in range(60):
+                run.append(TABLE, frame(number), bucket_by="tick", bucket_size=2)
+            live = rb.open_run(run.path)
+            digest = live.content_sha256(TABLE)
+            with ThreadPoolExecutor(6) as pool:
+                done: list[Future[Any]] = [
+                    pool.submit(run.append, f"more/{number}", frame(number)) for number in range(40)
+                ]
+                done += [pool.submit(run.append, "other", frame(number)) for number in range(40)]
+                done.extend(pool.submit(run.compact) for _ in range(4))
+                for _ in range(20):
+                    assert run.table(TABLE).select(pl.len()) is not None
+                for each in done:
+                    each.result()
+            assert len(ticks(run.table("other"))) == 40
+            assert live.content_sha256(TABLE) == rb.open_run(run.path).content_sha256(TABLE) == digest
+            assert sorted(ticks(live.table(TABLE))) == list(range(60))
+        assert verified(run.path) == []
+    finally:
+        sys.setswitchinterval(interval)
+
+
+JOINED = """
+import sys
+import polars as pl, runbundle as rb
+run = rb.join(sys.argv[1])
+run.append("world/events", pl.DataFrame({"tick": [5], "agent": [7]}), bucket_by="tick", bucket_size=10)
+run.finish()
+"""
+
+
+def test_who_begins_a_table_at_the_same_time_with_other_types_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = parts.cut
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.undo()
+        subprocess.run([sys.executable, "-c", JOINED, str(run.path)], check=True)
+        return cut(*given)
+
+    with free(tmp_path) as run:
+        monkeypatch.setattr(appending, "cut", meanwhile)
+        with pytest.raises(errors.InvalidValue, match="'agent' is string, and int64 in rows of another writer"):
+            grown(run, frame(1))
+        grown(run, pl.DataFrame({"tick": [6], "agent": [8.0]}))
+        assert run.table(TABLE).collect().rows() == [(5, 7), (6, 8)]
+        assert len(files(run)) == 2
+    assert verified(run.path) == []
+
+
+def test_threads_that_begin_a_table_at_once_with_other_types_leave_one_that_can_be_read(tmp_path: Path) -> None:
+    frames = [pl.DataFrame({"x": [value]}) for value in (1, "a", 1.5, None, True, b"x")] * 2
+    with free(tmp_path) as run, ThreadPoolExecutor(len(frames)) as pool:
+        done = [pool.submit(run.append, "t", each) for each in frames]
+        taken = [each.exception() is None for each in done]
+        assert all(isinstance(each.exception(), errors.InvalidValue | None) for each in done)
+        assert run.table("t").collect().height == sum(taken) >= 2
+    assert verified(run.path) == []
+
+
+def test_a_table_is_one_by_each_of_its_names(tmp_path: Path) -> None:
+    payload = {"tick": {"dtype": "int64"}, "payload": {"dtype": "struct", "required": False}}
+    spec = dataclasses.replace(EVENTS, stage=None, schema={"columns": payload})
+    with rb.Project("sim", store=tmp_path, contract=rb.Contract("sim", "1", (spec,))).start() as run:
+        run.append("events", pl.DataFrame({"tick": [1]}))
+        run.append(TABLE, pl.DataFrame({"tick": [1]}))
+        run.append("events", pl.DataFrame({"tick": [2], "payload": [{"a": 1}]}))
+        with pytest.raises(errors.InvalidValue, match="'payload' is struct"):
+            run.append(TABLE, pl.DataFrame({"tick": [2], "payload": [{"b": 1}]}))
+        assert run.table(TABLE).collect().height == 3
 
 
 def test_a_contract_with_a_table_is_the_same_as_json_and_as_yaml(tmp_path: Path) -> None:

@@ -43,16 +43,20 @@ def write_file(path: str | Path, data: bytes) -> None:
     run.flush()
 
 
-def absolute(path: str | Path) -> Path:
-    """A path from the root, with no link in its folders: so it can be told which run it lies in."""
+def absolute(path: str | Path, *, follow: bool = False) -> Path:
+    """A path from the root, with no link in its folders: so it can be told which run it lies in.
+
+    ``follow``: nor is it one itself.
+    """
     given = given_path(path, what="the path")
     with os_errors("Looking at the folder", given):
-        return Path(os.path.realpath(given.parent), given.name)
+        return Path(os.path.realpath(given)) if follow else Path(os.path.realpath(given.parent), given.name)
 
 
 def enclosing_run(place: Path) -> Path | None:
     """The run that a path lies in, if any."""
-    return next((folder for folder in place.parents if (folder / MANIFEST).is_file()), None)
+    with os_errors("Looking at the folder", place):
+        return next((folder for folder in place.parents if (folder / MANIFEST).is_file()), None)
 
 
 def handle_of(run_dir: Path) -> RunIO:

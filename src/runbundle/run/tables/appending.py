@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runbundle.base.errors import ArtifactExists, ContractError, InvalidType, UnavailableError
+from runbundle.base.errors import (
+    ArtifactExists,
+    ContractError,
+    CorruptError,
+    InvalidType,
+    InvalidValue,
+    UnavailableError,
+)
 from runbundle.base.ids import check_portable, fold
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import ArtifactSpec, Required
@@ -17,7 +24,7 @@ from runbundle.io.table.parts import Appended, Cut, Cutting, cut
 from runbundle.io.table.rows import Rows
 from runbundle.run.artifacts import EXTRA_KIND, check_stage
 from runbundle.run.session import Session
-from runbundle.run.tables.members import TableInfo, folder_of, tables_of
+from runbundle.run.tables.members import TableInfo, folder_of, part_of, tables_of
 
 _CONTENT_TYPE = "application/vnd.apache.parquet"
 
@@ -29,6 +36,7 @@ class Growing:
     Attributes:
         spec: its spec; of an undeclared one, one that says the same. artifact_id: of its parts.
         folder: its folder in the run. cutting, rows: how its rows are cut, and what they must be.
+        agreed: the digests of the columns of parts that ``rows`` knows, and has found to go together.
     """
 
     spec: ArtifactSpec
@@ -36,6 +44,7 @@ class Growing:
     folder: str
     cutting: Cutting
     rows: Rows
+    agreed: set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ def append(session: Session, wanted: ArtifactSpec | str, frame: Any, asked: Aske
         check_stage(session, table.spec)
         rows = table.rows.checked(frame)
         cuts = cut(rows, table.cutting, session.clock)
-        parts = _write_all(session, table, cuts)
+        parts = _write_all(session, table, rows, cuts)
     return Appended(rows.height, tuple(parts))
 
 
@@ -71,8 +80,8 @@ def growing(session: Session, wanted: ArtifactSpec | str, asked: Asked) -> Growi
     known: Growing | None = session.tables.get(key)
     if known is None:
         known = _begun(session, wanted, key, asked)
-        with session.lock:
-            known = session.tables.setdefault(key, known)
+        with session.lock:  # by whichever of its names: its columns are agreed on once
+            known = session.tables[key] = session.tables.setdefault(known.artifact_id, known)
     elif isinstance(wanted, ArtifactSpec) and wanted != known.spec:
         raise ContractError(f"The spec of {key} is not the one that the run has", hint="Take it from the contract")
     _refuse_other_buckets(known, asked)
@@ -103,12 +112,14 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
     )  # fmt: skip
     known = None if there is None else _columns_there(session, there)
     rows = Rows(spec.columns, how.bucket_by, is_strict=how.is_strict, known=known)
-    return Growing(spec, artifact_id, folder, cutting, rows)
+    agreed = set() if there is None else {part.columns for part in there.parts}
+    return Growing(spec, artifact_id, folder, cutting, rows, agreed)
 
 
 def _there(session: Session, artifact_id: str) -> TableInfo | None:
-    session.refresh()
-    return next((table for table in tables_of(session.state).values() if table.artifact_id == artifact_id), None)
+    with session.lock:
+        session.refresh()
+        return next((table for table in tables_of(session.state).values() if table.artifact_id == artifact_id), None)
 
 
 def _columns_there(session: Session, there: TableInfo) -> Mapping[str, Any] | None:
@@ -150,7 +161,9 @@ def _refuse_other_buckets(table: Growing, asked: Asked) -> None:
 def _refuse_others(session: Session, folder: str, artifact_id: str) -> None:
     """Whether anything but parts of the table lies where its parts are to lie."""
     top = f"{fold(folder)}/"
-    for record in list(session.state.in_force.values()):
+    with session.lock:
+        there = list(session.state.in_force.values())
+    for record in there:
         if record.artifact_id == artifact_id and record.table is not None:
             continue
         place = f"{fold(record.filename if record.table is None else folder_of(record))}/"
@@ -162,7 +175,7 @@ def _refuse_others(session: Session, folder: str, artifact_id: str) -> None:
             )
 
 
-def _write_all(session: Session, table: Growing, cuts: list[Cut]) -> list[Any]:
+def _write_all(session: Session, table: Growing, rows: Any, cuts: list[Cut]) -> list[Any]:
     """All parts of an append: first their files, then their records; a failure takes all of them back."""
     places: list[str] = []
     said: list[ArtifactRecord] = []
@@ -177,20 +190,49 @@ def _write_all(session: Session, table: Growing, cuts: list[Cut]) -> list[Any]:
         with session.lock:  # nobody else says anything
             start = session.log.seq
             try:
+                table.rows.take(rows.schema, own=True)
                 for each, written in zip(cuts, files, strict=True):
                     said.append(say_part(session, table, each, written))
             finally:
                 in_log = session.log.seq - start
+        if cuts[0].columns not in table.agreed:  # what others said at the same time is seen here or by them
+            _agree_with_others(session, table, cuts[0].columns)
     except BaseException:
         for place in places[in_log:]:
             session.undo(place, None)
-        if said and len(said) < len(cuts):
+        if said:
             retire(session, said, "an append failed")
         raise
     return [
         each.written(f"{table.folder}/{each.path}", written.size, written.sha256)
         for each, written in zip(cuts, files, strict=True)
     ]
+
+
+def _agree_with_others(session: Session, table: Growing, columns: str) -> None:
+    """Whether columns that this writer says for the first time go with those that other writers said meanwhile.
+
+    Raises:
+        InvalidValue: they do not.
+    """
+    from runbundle.io.table.scan import schema_of  # noqa: PLC0415 - as above
+
+    session.refresh()
+    with session.lock:
+        told = (record for record in session.state.in_force.values() if record.artifact_id == table.artifact_id)
+        kinds = {record.table["columns"]: record for record in told if record.table is not None}
+        for other, record in kinds.items():
+            if other in table.agreed or other == columns:
+                continue
+            try:
+                table.rows.take(schema_of(session.run_dir, [part_of(record)]))
+            except InvalidValue:
+                session.tables.clear()  # they are begun anew, by what is there
+                raise
+            except CorruptError:  # merged since, or damaged: who reads it will say so
+                pass
+            table.agreed.add(other)
+        table.agreed.add(columns)
 
 
 def put_part(session: Session, folder: str, part: Cut) -> tuple[str, Written]:

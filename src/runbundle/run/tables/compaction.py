@@ -27,20 +27,26 @@ def compact(session: Session, name: str | None = None, target_rows: int = TARGET
     with session.acting(), session.merging, session.blamed():  # two threads would merge the same rows twice
         session.require_creator("Merging the parts of a table")
         session.refresh()
-        if name is None:
-            chosen = sorted({record.artifact_id for record in session.state.in_force.values() if record.table})
-        else:
-            chosen = [find_table(session.state, name, run=session.run_id).artifact_id]
+        with session.lock:  # other threads append
+            if name is None:
+                chosen = sorted({record.artifact_id for record in session.state.in_force.values() if record.table})
+            else:
+                chosen = [find_table(session.state, name, run=session.run_id).artifact_id]
         for artifact_id in chosen:
             with session.blamed(artifact_id):
                 _retire_cut_short(session, artifact_id)
-                if records_of(session.state, artifact_id):
+                if _pairs(session, artifact_id):
                     _compact(session, growing(session, artifact_id, Asked()), target_rows)
+
+
+def _pairs(session: Session, artifact_id: str) -> list[_Pair]:
+    with session.lock:
+        return records_of(session.state, artifact_id)
 
 
 def _compact(session: Session, table: Growing, target_rows: int) -> None:
     """Write the merged parts, make them safe, say them, make that safe, and only then let go of the others."""
-    groups = list(_groups(records_of(session.state, table.artifact_id), target_rows))
+    groups = list(_groups(_pairs(session, table.artifact_id), target_rows))
     places: list[str] = []
     said = 0
     try:
