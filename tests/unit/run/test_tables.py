@@ -524,27 +524,39 @@ JOINED = """
 import sys
 import polars as pl, runbundle as rb
 run = rb.join(sys.argv[1])
-run.append("world/events", pl.DataFrame({"tick": [5], "agent": [7]}), bucket_by="tick", bucket_size=10)
+by, size, agent = sys.argv[2:]
+rows = pl.DataFrame({"tick": [5], "agent": [agent]}).cast({"agent": pl.Int64 if agent == "7" else pl.String})
+run.append("world/events", rows, bucket_by=by or None, bucket_size=int(size) if by else None)
 run.finish()
 """
 
 
-def test_who_begins_a_table_at_the_same_time_with_other_types_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (("tick", "10", "7"), "'agent' is string, and int64 in rows of another writer"),
+        (("tick", "7", "x"), "has bucket_size 7, not 10"),
+        (("", "", "x"), "has bucket_by None, not 'tick'"),
+    ],
+    ids=str,
+)
+def test_who_begins_a_table_at_the_same_time_with_other_types_or_buckets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: tuple[str, str, str], told: str
 ) -> None:
     cut = parts.cut
 
     def meanwhile(*given: Any) -> Any:
         monkeypatch.undo()
-        subprocess.run([sys.executable, "-c", JOINED, str(run.path)], check=True)
+        subprocess.run([sys.executable, "-c", JOINED, str(run.path), *other], check=True)
         return cut(*given)
 
     with free(tmp_path) as run:
         monkeypatch.setattr(appending, "cut", meanwhile)
-        with pytest.raises(errors.InvalidValue, match="'agent' is string, and int64 in rows of another writer"):
+        with pytest.raises((errors.InvalidValue, errors.ContractError), match=told):
             grown(run, frame(1))
-        grown(run, pl.DataFrame({"tick": [6], "agent": [8.0]}))
-        assert run.table(TABLE).collect().rows() == [(5, 7), (6, 8)]
+        is_number = other[2] == "7"
+        run.append(TABLE, pl.DataFrame({"tick": [6], "agent": [8.0 if is_number else "y"]}))
+        assert run.table(TABLE).collect().rows() == [(5, 7 if is_number else "x"), (6, 8 if is_number else "y")]
         assert len(files(run)) == 2
     assert verified(run.path) == []
 

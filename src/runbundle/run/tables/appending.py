@@ -29,6 +29,9 @@ from runbundle.run.tables.members import TableInfo, folder_of, part_of, tables_o
 _CONTENT_TYPE = "application/vnd.apache.parquet"
 
 
+_Kind = tuple[str, str | None, int | None]  # the digest of the columns, and the buckets
+
+
 @dataclass(frozen=True, slots=True)
 class Growing:
     """A table that this writer appends to.
@@ -36,7 +39,7 @@ class Growing:
     Attributes:
         spec: its spec; of an undeclared one, one that says the same. artifact_id: of its parts.
         folder: its folder in the run. cutting, rows: how its rows are cut, and what they must be.
-        agreed: the digests of the columns of parts that ``rows`` knows, and has found to go together.
+        agreed: the kinds of parts that were found to go together; their columns are known to ``rows``.
     """
 
     spec: ArtifactSpec
@@ -44,7 +47,7 @@ class Growing:
     folder: str
     cutting: Cutting
     rows: Rows
-    agreed: set[str]
+    agreed: set[_Kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,8 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
     )  # fmt: skip
     known = None if there is None else _columns_there(session, there)
     rows = Rows(spec.columns, how.bucket_by, is_strict=how.is_strict, known=known)
-    agreed = set() if there is None else {part.columns for part in there.parts}
+    parts = () if there is None else there.parts
+    agreed = {(part.columns, there.bucket_by, there.bucket_size) for part in parts if there is not None}
     return Growing(spec, artifact_id, folder, cutting, rows, agreed)
 
 
@@ -148,12 +152,14 @@ def _undeclared(session: Session, name: str, asked: Asked, there: TableInfo | No
     return spec, name, f"{session.layout.extras_folder}/{name}"
 
 
-def _refuse_other_buckets(table: Growing, asked: Asked) -> None:
-    for name, value in (("bucket_by", asked.bucket_by), ("bucket_size", asked.bucket_size)):
-        has = getattr(table.cutting, name)
-        if value is not None and value != has:
+def _refuse_other_buckets(table: Growing, asked: Asked, *, is_said: bool = False) -> None:
+    """``is_said``: what is asked is what another writer said, None not being nothing then."""
+    has = table.cutting.bucket_by, None if is_said and table.cutting.bucket_by is None else table.cutting.bucket_size
+    for name, here, value in zip(("bucket_by", "bucket_size"), has, (asked.bucket_by, asked.bucket_size), strict=True):
+        if value != here and (is_said or value is not None):
+            one, other = (value, here) if is_said else (here, value)
             raise ContractError(
-                f"{table.artifact_id} has {name} {has!r}, not {value!r}",
+                f"{table.artifact_id} has {name} {one!r}, not {other!r}",
                 hint="A table keeps the buckets that it was declared or begun with",
             )
 
@@ -195,8 +201,9 @@ def _write_all(session: Session, table: Growing, rows: Any, cuts: list[Cut]) -> 
                     said.append(say_part(session, table, each, written))
             finally:
                 in_log = session.log.seq - start
-        if cuts[0].columns not in table.agreed:  # what others said at the same time is seen here or by them
-            _agree_with_others(session, table, cuts[0].columns)
+        own = _kind_of(said[0].table or {})
+        if own not in table.agreed:  # what others said at the same time is seen here or by them
+            _agree_with_others(session, table, own)
     except BaseException:
         for place in places[in_log:]:
             session.undo(place, None)
@@ -209,30 +216,36 @@ def _write_all(session: Session, table: Growing, rows: Any, cuts: list[Cut]) -> 
     ]
 
 
-def _agree_with_others(session: Session, table: Growing, columns: str) -> None:
-    """Whether columns that this writer says for the first time go with those that other writers said meanwhile.
+def _agree_with_others(session: Session, table: Growing, own: _Kind) -> None:
+    """Whether what this writer says for the first time goes with what other writers said meanwhile.
 
     Raises:
-        InvalidValue: they do not.
+        InvalidValue: the types of columns do not. ContractError: the buckets do not.
     """
     from runbundle.io.table.scan import schema_of  # noqa: PLC0415 - as above
 
     session.refresh()
     with session.lock:
         told = (record for record in session.state.in_force.values() if record.artifact_id == table.artifact_id)
-        kinds = {record.table["columns"]: record for record in told if record.table is not None}
+        kinds = {_kind_of(record.table): record for record in told if record.table is not None}
         for other, record in kinds.items():
-            if other in table.agreed or other == columns:
+            if other in table.agreed or other == own:
                 continue
             try:
+                _refuse_other_buckets(table, Asked(other[1], other[2]), is_said=True)
                 table.rows.take(schema_of(session.run_dir, [part_of(record)]))
-            except InvalidValue:
+            except (InvalidValue, ContractError):
                 session.tables.clear()  # they are begun anew, by what is there
                 raise
             except CorruptError:  # merged since, or damaged: who reads it will say so
                 pass
             table.agreed.add(other)
-        table.agreed.add(columns)
+        table.agreed.add(own)
+
+
+def _kind_of(told: Mapping[str, Any]) -> _Kind:
+    """What is equal for parts that surely go together."""
+    return told["columns"], told["bucket_by"], told["bucket_size"]
 
 
 def put_part(session: Session, folder: str, part: Cut) -> tuple[str, Written]:
