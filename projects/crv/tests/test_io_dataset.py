@@ -302,7 +302,9 @@ def test_a_range_of_anything_else_is_refused(dataset: Dataset, where: Any) -> No
 
 def test_a_limit_is_the_most_rows(dataset: Dataset) -> None:
     dataset.append(EDGES, edges(range(10)))
-    assert [dataset.read(EDGES, limit=limit).height for limit in (None, 0, 3, 100)] == [10, 0, 3, 10]
+    assert [dataset.read(EDGES, limit=limit).height for limit in (None, 0, 3, 100, 2**80)] == [10, 0, 3, 10, 10]
+    with pytest.raises(IoSchemaError, match="where is a mapping"):
+        dataset.scan(EDGES, where="tick_min")  # type: ignore[arg-type]
     for limit in (-1, 2.0, True):
         with pytest.raises(IoSchemaError, match="A limit is a whole number"):
             dataset.read(EDGES, limit=limit)  # type: ignore[arg-type]

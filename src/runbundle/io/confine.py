@@ -70,6 +70,16 @@ def refuse_links(root: str, relative: str, *, what: str = "path") -> str:
     return place
 
 
+def refuse_special(place: Path) -> None:
+    """Whether a file may stand here, in the place of what does.
+
+    Raises:
+        InvalidName: a pipe, socket or device is there.
+    """
+    if _kind(place) not in (0, stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):
+        raise InvalidName(f"{place.name} is a pipe, socket or device", hint="Give another path", path=place)
+
+
 def read_regular(path: Path) -> bytes:
     """The bytes of a regular file; a pipe or device that stands in its place is never waited for.
 

@@ -4,8 +4,8 @@ After a failed fsync the kernel may count the lost pages as clean, so that a sec
 a file whose sync failed is written anew, as another file under the same name, before it is synced again, and a folder
 gets a new entry first.
 
-Many files are made safe by one sync of their file system where that is quick: then those that were written since it was
-watched need none of their own (``wholesync``).
+Many files are made safe by one sync of their file system where that is quick: then those that were remembered since it
+was watched need none of their own (``wholesync``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from runbundle.base.errors import CorruptError, RunbundleError, UnavailableError
 from runbundle.io.atomic import Staged, copy_into, failed_syncs, os_errors, stir_folder, sync_file, sync_folder
 from runbundle.io.threads import pool
-from runbundle.io.wholesync import FileSystem
+from runbundle.io.wholesync import FileSystem, check_written
 
 _THREADS = 8  # a file system that commits its journal for several fsyncs at once needs several at once
 _FEW = 32  # starting threads takes longer than this many syncs on a quick disk
@@ -185,6 +185,7 @@ class SyncGroup:
             failed_syncs.discard(place)
         at_once = set() if watched is None else _covered(files.keys() - early, watched.device)
         if watched is not None and len(at_once) > _FEW and watched.sync():
+            _all(check_written, at_once, failed_syncs, few=len(at_once))
             _all(sync_file, files.keys() - at_once, failed_syncs)
         else:
             _all(sync_file, files, failed_syncs)
@@ -213,8 +214,8 @@ def _covered(places: Iterable[str], device: int) -> set[str]:
     return found
 
 
-def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) -> None:
-    """Sync all of them, several at a time; those that fail are noted, and the first failure is raised."""
+def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str], *, few: int = _FEW) -> None:
+    """Sync all of them, more than a ``few`` several at a time; those that fail are noted, the first one is raised."""
     todo = sorted(places)
     errors: list[RunbundleError] = []
 
@@ -226,7 +227,7 @@ def _all(act: Callable[[str], None], places: Iterable[str], failed: set[str]) ->
                 failed.add(place)
                 errors.append(error)
 
-    if len(todo) <= _FEW:
+    if len(todo) <= few:
         for place in todo:
             one(place)
     else:

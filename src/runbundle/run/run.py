@@ -25,7 +25,7 @@ from runbundle.run.session import Blamed
 from runbundle.run.settings import read_contract
 from runbundle.run.state import RunState
 from runbundle.run.status import shown_status
-from runbundle.run.tables.members import TableInfo, tables_of
+from runbundle.run.tables.members import TableInfo, find_table, tables_of
 from runbundle.run.verify import root_digest_of, verify
 
 if TYPE_CHECKING:
@@ -197,7 +197,13 @@ class Run:
         from runbundle.run.tables.reading import read_table  # noqa: PLC0415 - few runs have tables
 
         with Blamed(self.run_id, name):
-            return read_table(self.path, self.state, name, between=between, check=check)
+            return read_table(
+                self.path,
+                find_table(self.state, name, run=self.run_id),
+                lambda: self._table_now(name),
+                between=between,
+                check=check,
+            )
 
     def content_sha256(self, table: str) -> str:
         """The hash of what a table holds: the same however its rows are ordered, cut into parts and compressed.
@@ -207,7 +213,14 @@ class Run:
         from runbundle.run.tables.reading import table_content  # noqa: PLC0415 - few runs have tables
 
         with Blamed(self.run_id, table):
-            return table_content(self.path, self.state, table)
+            found = find_table(self.state, table, run=self.run_id)
+            return table_content(self.path, found, lambda: self._table_now(table))
+
+    def _table_now(self, name: str) -> TableInfo:
+        """What is in a table by now, if the run is open: the process that has it may have merged parts."""
+        if not self.is_sealed:
+            self._read_on()
+        return find_table(self.state, name, run=self.run_id)
 
     def _read_on(self) -> bool:
         """Take in what the logs say since; tells whether they say anything new."""

@@ -31,6 +31,7 @@ from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
 from runbundle.run.settle import settle
 from runbundle.run.stages import Stage, skip
+from runbundle.run.tables.members import TableInfo, find_table
 from runbundle.run.textlog import TextLog
 
 if TYPE_CHECKING:
@@ -368,9 +369,13 @@ class RunIO:
         """A table of this run as ``Run.table`` gives it, with all that was appended so far."""
         from runbundle.run.tables.reading import read_table  # noqa: PLC0415 - few runs have tables
 
+        def find() -> TableInfo:
+            with self._session.lock:
+                self._session.refresh()
+                return find_table(self._session.state, name, run=self.run_id)
+
         with self._session.blamed(name):
-            self._session.refresh()
-            return read_table(self.path, self._session.state, name, between=between)
+            return read_table(self.path, find(), find, between=between)
 
     @property
     def background(self) -> Background:

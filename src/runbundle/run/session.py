@@ -111,7 +111,7 @@ class Session:
         is_closing, acts: whether the run is being ended by a thread, and how many are writing.
         text_log: what ``RunIO.logger`` writes through, if it is open.
         background: what ``RunIO.background`` writes, once it was asked for.
-        tables: those that this writer has appended to, by their ids.
+        tables: those that this writer has appended to, by their ids. merging: held by the thread that merges parts.
         rejoin: how a forked child becomes a writer of its own.
         lock: guards all of these; held over the bytes of an input, the manifest and a roster, not over those of others.
     """
@@ -150,6 +150,7 @@ class Session:
     background: Pending | None = None
     home: Path | None = None
     tables: dict[str, Any] = field(default_factory=dict)
+    merging: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.others = Followed(self.run_dir, self.writer)
@@ -423,7 +424,7 @@ class Session:
         """In a forked child: what the parent holds is the parent's."""
         self.is_forked = True
         self.orphans = set()
-        self.lock = threading.RLock()
+        self.lock, self.merging = threading.RLock(), threading.Lock()
         self.unsynced = SyncGroup()
         self.reserved, self.acts, self.is_closing = set(), 0, False
         if self.background is not None:

@@ -72,7 +72,7 @@ def by_the_page(rows: Sequence[dict[str, Any]], bucket_by: str | None) -> str:
 ROW = st.fixed_dictionaries(
     {
         "int": st.integers(0, 40),
-        "float": st.none() | st.floats(),
+        "float": st.none() | st.sampled_from([0.0, -0.0]) | st.floats(),
         "text": st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
         "flag": st.none() | st.booleans(),
         "day": st.none() | st.dates(),
@@ -124,6 +124,40 @@ def test_nested_values_are_hashed_whatever_the_parts() -> None:
     whole = content_sha256([rows], "t")
     assert content_sha256([rows.slice(0, 2), rows.slice(2, 1), rows.slice(3)], "t") == whole
     assert content_sha256([rows.sample(fraction=1.0, shuffle=True, seed=1)], "t") == whole
+
+
+NANS = struct.unpack("<2d", struct.pack("<2Q", 0x7FF8000000000001, 0xFFF8000000000000))
+INSIDE = {
+    "list": lambda values, dtype: pl.Series([[value] for value in values], dtype=pl.List(dtype)),
+    "array": lambda values, dtype: pl.Series([[value] for value in values], dtype=pl.Array(dtype, 1)),
+    "struct": lambda values, dtype: pl.Series([{"f": value} for value in values], dtype=pl.Struct({"f": dtype})),
+    "structs": lambda values, dtype: pl.Series(
+        [[{"f": value}] for value in values], dtype=pl.List(pl.Struct({"f": dtype}))
+    ),
+}
+
+
+@pytest.mark.parametrize("inside", INSIDE)
+def test_equal_values_inside_of_others_are_ordered_and_hashed_alike(inside: str) -> None:
+    def hashed(dtype: Any, *values: Any) -> str:
+        frame = pl.DataFrame({"a": INSIDE[inside](values, dtype), "z": range(len(values))})
+        return content_sha256([frame], None)
+
+    assert hashed(pl.Float64, 0.0, -0.0, 1.0) == hashed(pl.Float64, -0.0, 0.0, 1.0) == hashed(pl.Float64, 0.0, 0.0, 1.0)
+    assert hashed(pl.Float64, *NANS, 1.0) == hashed(pl.Float64, *reversed(NANS), 1.0)
+    words = ("zz", "b", None, "aa")
+    kinds = (pl.Categorical(), pl.Enum(["zz", "b", "aa"]), pl.Enum(["aa", "b", "zz"]))
+    assert {hashed(dtype, *words) for dtype in kinds} == {hashed(pl.String, *words)}
+
+
+@pytest.mark.parametrize("dtype", ["Int128", "UInt128"])
+def test_integers_are_hashed_as_far_as_they_have_64_bits(dtype: str) -> None:
+    if not hasattr(pl, dtype):
+        pytest.skip("this Polars has no such type")
+    column = pl.Series("big", [0, 2**63 - 1, None], dtype=getattr(pl, dtype))
+    content_sha256([column.to_frame()], None)
+    with pytest.raises(errors.UnsupportedFormat, match="'big' has numbers beyond 64 bits"):
+        content_sha256([column.to_frame().select(pl.col("big") + 1)], None)
 
 
 def test_a_type_of_which_no_bytes_are_agreed_is_refused() -> None:

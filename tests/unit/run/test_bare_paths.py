@@ -159,6 +159,25 @@ def test_bad_paths_and_data_are_errors_of_ours(bad: tuple[Any, Any]) -> None:
 # -- tables --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["x/", "x/.", "x/..", ".", "..", "artifacts/x/"])
+def test_a_path_that_names_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    with opened(tmp_path / "store") as run:
+        for folder in (tmp_path, run.path):
+            with pytest.raises(errors.InvalidName, match="names no file"):
+                rb.write_file(f"{folder}/{name}", b"x")
+    assert not (tmp_path / "x").exists()
+    assert verified(run.path) == []
+
+
+def test_a_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", Path(os.devnull)):
+        before = place.stat()
+        with pytest.raises(errors.InvalidName, match="pipe, socket or device"):
+            rb.write_file(place, b"x")
+        assert place.stat().st_mode == before.st_mode
+
+
 def table(tmp_path: Path, **options: Any) -> rb.Table:
     return rb.Table(tmp_path / "events", rb.TableSpec("tick", bucket_size=10), **options)
 

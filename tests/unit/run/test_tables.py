@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ import pytest
 import independent_reader
 import runbundle as rb
 from runbundle import errors
+from runbundle.io.table import parts
+from runbundle.run.tables import appending
 from sample_runs import append_rows, codes
 
 EVENTS = rb.ArtifactSpec(
@@ -239,6 +244,11 @@ def test_a_changed_part_stops_a_merge_and_nothing_is_lost(tmp_path: Path) -> Non
         assert ticks(run.table(TABLE)) == [0, 1, 2]
 
 
+def grown_by(run: rb.RunIO, *frames: pl.DataFrame) -> None:
+    for each in frames:
+        run.append("events", each)
+
+
 def fail_after(call: Callable[..., Any], *given: Any) -> None:
     call(*given)
     raise ZeroDivisionError
@@ -430,6 +440,147 @@ def test_an_append_that_a_crash_cut_short_does_not_count_and_is_cleared_by_a_mer
     assert len([path for path in files(again) if path.startswith("artifacts/")]) == 1
     again.finish()
     assert verified(run.path) == []
+
+
+def test_threads_that_merge_at_once_merge_each_row_once(tmp_path: Path) -> None:
+    with free(tmp_path) as run:
+        grown(run, *map(frame, range(40)))
+        with ThreadPoolExecutor(6) as pool:
+            merging = [pool.submit(run.compact) for _ in range(4)]
+            pool.submit(grown, run, *map(frame, range(40, 60))).result()
+            for each in merging:
+                each.result()
+        assert ticks(run.table(TABLE)) == list(range(60))
+    assert verified(run.path) == []
+
+
+def test_what_is_set_aside_during_a_merge_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = declared(tmp_path)
+    with pytest.raises(ZeroDivisionError), run.stage("simulate"):
+        fail_after(grown_by, run, frame(1), frame(2))
+    sync_files = run._session.sync_files
+
+    def begin_again() -> None:
+        monkeypatch.undo()
+        run.stage("simulate").__enter__()
+        sync_files()
+
+    monkeypatch.setattr(type(run._session), "sync_files", lambda _: begin_again())
+    with pytest.raises(errors.StageError, match="set aside while they were merged"):
+        run.compact()
+    run.append("events", frame(3))
+    assert ticks(run.table("events")) == [3]
+    run.stage("simulate").__exit__(None, None, None)
+    run.finish("failed")
+    assert verified(run.path) == []
+
+
+def test_a_column_that_some_parts_lack_is_empty_there_whatever_is_read(tmp_path: Path) -> None:
+    cheap, dear = frame(1).with_columns(price=pl.lit(5.0)), frame(11).with_columns(price=pl.lit(7.0))
+    cases = ((cheap, dear), (cheap, frame(11)), (frame(1), dear), (frame(1), frame(11)))
+    digests = []
+    for frames in cases:
+        run = declared(tmp_path)
+        grown_by(run, *frames)
+        digests.append(rb.open_run(run.path).content_sha256("events"))
+        if frames is cases[2]:
+            assert run.table("events", between=(0, 5)).collect()["price"].to_list() == [None]
+        run.finish("failed")
+    assert len(set(digests)) == len(cases)
+    run = declared(tmp_path)
+    run.append("events", pl.concat([frame(1), dear], how="diagonal"))
+    assert rb.open_run(run.path).content_sha256("events") == digests[2]
+    run.finish("failed")
+
+
+def test_threads_append_begin_tables_merge_and_read_at_once(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with free(tmp_path) as run:
+            for number in range(60):
+                run.append(TABLE, frame(number), bucket_by="tick", bucket_size=2)
+            live = rb.open_run(run.path)
+            digest = live.content_sha256(TABLE)
+            with ThreadPoolExecutor(6) as pool:
+                done: list[Future[Any]] = [
+                    pool.submit(run.append, f"more/{number}", frame(number)) for number in range(40)
+                ]
+                done += [pool.submit(run.append, "other", frame(number)) for number in range(40)]
+                done.extend(pool.submit(run.compact) for _ in range(4))
+                for _ in range(20):
+                    assert run.table(TABLE).select(pl.len()) is not None
+                for each in done:
+                    each.result()
+            assert len(ticks(run.table("other"))) == 40
+            assert live.content_sha256(TABLE) == rb.open_run(run.path).content_sha256(TABLE) == digest
+            assert sorted(ticks(live.table(TABLE))) == list(range(60))
+        assert verified(run.path) == []
+    finally:
+        sys.setswitchinterval(interval)
+
+
+JOINED = """
+import sys
+import polars as pl, runbundle as rb
+run = rb.join(sys.argv[1])
+by, size, agent = sys.argv[2:]
+rows = pl.DataFrame({"tick": [5], "agent": [agent]}).cast({"agent": pl.Int64 if agent == "7" else pl.String})
+run.append("world/events", rows, bucket_by=by or None, bucket_size=int(size) if by else None)
+run.finish()
+"""
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (("tick", "10", "7"), "'agent' is string, and int64 in rows of another writer"),
+        (("tick", "7", "x"), "has bucket_size 7, not 10"),
+        (("", "", "x"), "has bucket_by None, not 'tick'"),
+    ],
+    ids=str,
+)
+def test_who_begins_a_table_at_the_same_time_with_other_types_or_buckets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: tuple[str, str, str], told: str
+) -> None:
+    cut = parts.cut
+
+    def meanwhile(*given: Any) -> Any:
+        monkeypatch.undo()
+        subprocess.run([sys.executable, "-c", JOINED, str(run.path), *other], check=True)
+        return cut(*given)
+
+    with free(tmp_path) as run:
+        monkeypatch.setattr(appending, "cut", meanwhile)
+        with pytest.raises((errors.InvalidValue, errors.ContractError), match=told):
+            grown(run, frame(1))
+        is_number = other[2] == "7"
+        run.append(TABLE, pl.DataFrame({"tick": [6], "agent": [8.0 if is_number else "y"]}))
+        assert run.table(TABLE).collect().rows() == [(5, 7 if is_number else "x"), (6, 8 if is_number else "y")]
+        assert len(files(run)) == 2
+    assert verified(run.path) == []
+
+
+def test_threads_that_begin_a_table_at_once_with_other_types_leave_one_that_can_be_read(tmp_path: Path) -> None:
+    frames = [pl.DataFrame({"x": [value]}) for value in (1, "a", 1.5, None, True, b"x")] * 2
+    with free(tmp_path) as run, ThreadPoolExecutor(len(frames)) as pool:
+        done = [pool.submit(run.append, "t", each) for each in frames]
+        taken = [each.exception() is None for each in done]
+        assert all(isinstance(each.exception(), errors.InvalidValue | None) for each in done)
+        assert run.table("t").collect().height == sum(taken) >= 2
+    assert verified(run.path) == []
+
+
+def test_a_table_is_one_by_each_of_its_names(tmp_path: Path) -> None:
+    payload = {"tick": {"dtype": "int64"}, "payload": {"dtype": "struct", "required": False}}
+    spec = dataclasses.replace(EVENTS, stage=None, schema={"columns": payload})
+    with rb.Project("sim", store=tmp_path, contract=rb.Contract("sim", "1", (spec,))).start() as run:
+        run.append("events", pl.DataFrame({"tick": [1]}))
+        run.append(TABLE, pl.DataFrame({"tick": [1]}))
+        run.append("events", pl.DataFrame({"tick": [2], "payload": [{"a": 1}]}))
+        with pytest.raises(errors.InvalidValue, match="'payload' is struct"):
+            run.append(TABLE, pl.DataFrame({"tick": [2], "payload": [{"b": 1}]}))
+        assert run.table(TABLE).collect().height == 3
 
 
 def test_a_contract_with_a_table_is_the_same_as_json_and_as_yaml(tmp_path: Path) -> None:

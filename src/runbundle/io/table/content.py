@@ -34,7 +34,7 @@ def content_sha256(buckets: Iterable[pl.DataFrame], bucket_by: str | None) -> st
         first = [bucket_by] if bucket_by is not None else []
         order = [*first, *(name for name in names if name != bucket_by)]
         plain = frame.select(_plain(frame.get_column(name)) for name in names)
-        ordered = plain.sort(order, nulls_last=False) if order else plain
+        ordered = _sorted(plain, order) if order else plain
         rows += ordered.height
         for name in names:
             _add(columns, kinds, name, ordered.get_column(name))
@@ -42,15 +42,44 @@ def content_sha256(buckets: Iterable[pl.DataFrame], bucket_by: str | None) -> st
     return hashlib.sha256(jsontext.line({"columns": told, "rows": rows, "version": VERSION})).hexdigest()
 
 
+def _sorted(frame: pl.DataFrame, order: list[str]) -> pl.DataFrame:
+    """The rows in their order, which what is within lists and structs decides by its one spelling too."""
+    polars = need("polars", "tables")
+    nested = [name for name in order if frame.schema[name].is_nested()]
+    if not nested:
+        return frame.sort(order, nulls_last=False)
+    keys = frame.with_columns(_spelt(polars.col(name), frame.schema[name]).alias(name) for name in nested)
+    places = keys.select(polars.arg_sort_by(order, nulls_last=False)).to_series()
+    found: pl.DataFrame = frame[places]
+    return found
+
+
 def _plain(column: pl.Series) -> pl.Series:
     """A column with one spelling for each value: of NaN, of zero, of categories."""
+    if column.dtype.is_nested():
+        return column
+    polars = need("polars", "tables")
+    found: pl.Series = column.to_frame("v").select(_spelt(polars.col("v"), column.dtype).alias(column.name)).to_series()
+    return found
+
+
+def _spelt(value: Any, dtype: Any) -> Any:
+    """An expression for a value of a type in its one spelling, at every depth."""
     pl = need("polars", "tables")
-    if column.dtype.is_float():
-        numbers = column.cast(pl.Float64).fill_nan(float("nan"))
-        return numbers.set(numbers == 0.0, 0.0)  # -0.0 is 0.0; Polars leaves out an addition of 0.0
-    if column.dtype in (pl.Categorical, pl.Enum):
-        return column.cast(pl.String)
-    return column
+    if dtype.is_float():
+        double = value.cast(pl.Float64)
+        # by a comparison: Polars leaves x + 0.0 as it is, and with it -0.0
+        return pl.when(double == 0.0).then(0.0).otherwise(double.fill_nan(float("nan")))
+    if dtype in (pl.Categorical, pl.Enum):
+        return value.cast(pl.String)
+    if dtype == pl.Array:
+        return _spelt(value.arr.to_list(), pl.List(dtype.inner))
+    if dtype == pl.List:
+        return value.list.eval(_spelt(pl.element(), dtype.inner))
+    if dtype == pl.Struct and dtype.fields:
+        fields = [_spelt(value.struct.field(each.name), each.dtype).alias(each.name) for each in dtype.fields]
+        return pl.when(value.is_not_null()).then(pl.struct(fields))
+    return value
 
 
 def _add(columns: dict[str, list[hashlib._Hash]], kinds: dict[str, str], name: str, column: pl.Series) -> None:
@@ -78,7 +107,7 @@ def _add(columns: dict[str, list[hashlib._Hash]], kinds: dict[str, str], name: s
         data.update(_numbers(column.fill_null(0), pl.UInt64))
     elif dtype.is_integer() or dtype.is_temporal() or dtype == pl.Boolean:
         kinds[name] = str(dtype).lower() if dtype.is_temporal() else kinds[name]
-        data.update(_numbers(column.to_physical().cast(pl.Int64).fill_null(0), pl.Int64))
+        data.update(_numbers(column.to_physical().fill_null(0), pl.Int64))
     elif dtype != pl.Null:
         raise UnsupportedFormat(
             f"The column {name!r} is {dtype}, of which no content hash is agreed", hint="Cast it to numbers or text"
@@ -87,5 +116,11 @@ def _add(columns: dict[str, list[hashlib._Hash]], kinds: dict[str, str], name: s
 
 def _numbers(column: pl.Series, dtype: Any) -> bytes:
     """Numbers as bytes, the least significant first."""
-    array = column.cast(dtype).to_numpy()
+    try:
+        array = column.cast(dtype).to_numpy()
+    except need("polars", "tables").exceptions.InvalidOperationError as error:
+        raise UnsupportedFormat(
+            f"The column {column.name!r} has numbers beyond 64 bits, of which no content hash is agreed",
+            hint="Cast it to text",
+        ) from error
     return bytes(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from runbundle.base import jsontext
 from runbundle.base.clock import Clock, stamp
-from runbundle.base.errors import ContractError, DecodeError, UnavailableError
-from runbundle.io.atomic import Staged, make_folder, os_errors, replace_file, sync_fd, sync_folder, write_all
+from runbundle.base.errors import ContractError, UnavailableError
+from runbundle.io.atomic import Staged, make_folder, replace_file, sync_folder
 from runbundle.io.confine import refuse_links
 from runbundle.io.folderlock import folder_lock
-from runbundle.io.table.parts import Appended, Cutting, Part, complete, cut, part_paths, read_part
+from runbundle.io.table import manifest
+from runbundle.io.table.manifest import Buckets
+from runbundle.io.table.parts import Appended, Cutting, Part, complete, cut, part_buckets, part_paths, read_part
 from runbundle.io.table.rows import Rows
+from runbundle.io.table.scan import schema_of
 
-MANIFEST = "manifest.jsonl"
-FORMAT, FORMAT_VERSION = "runbundle-table", 1
 _PATIENCE_S = 30.0
 
 
@@ -40,6 +39,7 @@ class FolderTable:
         self._cutting = cutting
         self._rows = rows
         self._clock = clock
+        self._agreed: set[str] = set()
 
     def append(self, frame: Any) -> Appended:
         """Append rows, all or nothing; when this returns, a power cut loses none of them.
@@ -49,8 +49,10 @@ class FolderTable:
             ContractError: the table was begun with other buckets.
         """
         self._refuse_other_buckets()
-        cuts = cut(self._rows.checked(frame), self._cutting, self._clock)
+        rows = self._rows.checked(frame)
+        cuts = cut(rows, self._cutting, self._clock)
         places: list[str] = []
+        is_said = False
         try:
             parts = []
             for each in cuts:
@@ -59,16 +61,21 @@ class FolderTable:
                 with Staged(place) as staged:
                     staged.write(each.data)
                     written = staged.seal(sync=True)
+                    places.append(place)
                     staged.create()
-                places.append(place)
                 parts.append(each.written(each.path, written.size, written.sha256))
             for folder in sorted({place.rpartition("/")[0] for place in places}):
                 sync_folder(folder)
+            line = manifest.append_line(parts, stamp(self._clock.nanoseconds()))
             with self._lock():
-                self._say(parts)
+                self._agree_with_others(rows, parts)
+                try:
+                    manifest.add_line(self.folder, self._header(), line)
+                finally:  # after Ctrl-C it may be there
+                    is_said = manifest.ends_with(self.folder, line)
         except BaseException:
-            for place in places:
-                with suppress(OSError):  # the error on its way out says more; what is left does not count
+            for place in () if is_said else places:
+                with suppress(OSError):  # the error on its way out says more
                     os.unlink(place)
             raise
         return Appended(sum(part.rows for part in parts), tuple(parts))
@@ -79,10 +86,20 @@ class FolderTable:
         Raises:
             CorruptError: a part that the manifest does not know cannot be read.
         """
-        told = self._told()
+        told = manifest.parts_told(self.folder)
         there = part_paths(self.folder)
         unknown = [read_part(self.folder, path) for path in there if path not in told]
         return tuple(complete([*told.values(), *unknown]))
+
+    def buckets(self) -> Buckets | None:
+        """The column that rows go into buckets by and the size of a bucket, as the table was begun with them.
+
+        None where there is no table.
+
+        Raises:
+            CorruptError: the manifest does not say, and a part cannot be read.
+        """
+        return manifest.begun_with(self.folder) or self._buckets_of_parts(frozenset())
 
     def rebuild(self) -> tuple[Part, ...]:
         """Write the manifest anew from the parts that are there; returns them.
@@ -91,78 +108,48 @@ class FolderTable:
             CorruptError: a part cannot be read: the manifest is left as it was.
         """
         with self._lock():
+            begun = self.buckets()
             parts = tuple(complete([read_part(self.folder, path) for path in part_paths(self.folder)]))
-            lines = [self._header(), *(self._line([part]) for part in parts)]
-            replace_file(self.folder / MANIFEST, b"".join(lines), sync=True)
+            now = stamp(self._clock.nanoseconds())
+            appends = groupby(sorted(parts, key=_append_of), key=_append_of)
+            lines = [self._header(begun), *(manifest.append_line(list(of_one), now) for _, of_one in appends)]
+            replace_file(self.folder / manifest.MANIFEST, b"".join(lines), sync=True)
         return parts
 
-    def _refuse_other_buckets(self) -> None:
-        header = next(self._lines(), {})
-        for name in ("bucket_by", "bucket_size"):
-            wanted = getattr(self._cutting, name)
-            if header.get("format") == FORMAT and header.get(name) != wanted:
+    def _refuse_other_buckets(self, own: frozenset[str] = frozenset()) -> None:
+        begun = manifest.begun_with(self.folder) or self._buckets_of_parts(own)
+        for number, name in enumerate(("bucket_by", "bucket_size") if begun is not None else ()):
+            has, wanted = (begun or ())[number], getattr(self._cutting, name)
+            if has != wanted and not (name == "bucket_size" and self._cutting.bucket_by is None):
                 raise ContractError(
-                    f"The table {self._cutting.table} has {name} {header.get(name)!r}, not {wanted!r}",
+                    f"The table {self._cutting.table} has {name} {has!r}, not {wanted!r}",
                     hint="A table keeps the buckets that it was begun with",
+                    path=self.folder,
                 )
 
-    def _told(self) -> dict[str, Part]:
-        """What the manifest says, by path; nothing where it is damaged, and the parts say it themselves."""
-        lines = self._lines()
-        if next(lines, {}).get("format") != FORMAT:
-            return {}
-        try:
-            parts = [Part(**each) for line in lines for each in line["parts"]]
-        except (KeyError, TypeError):
-            return {}
-        return {part.path: part for part in parts}
+    def _buckets_of_parts(self, own: frozenset[str]) -> Buckets | None:
+        """What a part says of the buckets, where the manifest does not; ``own`` are not asked."""
+        path = next((path for path in part_paths(self.folder) if path not in own), None)
+        return None if path is None else part_buckets(self.folder, path)
 
-    def _lines(self) -> Iterator[Mapping[str, Any]]:
-        """The whole lines of the manifest, up to the first that is none."""
-        try:
-            with os_errors("Reading", self.folder / MANIFEST), open(self.folder / MANIFEST, "rb") as stream:
-                for line in stream:
-                    if not line.endswith(b"\n"):
-                        return
-                    found = jsontext.parse(line)
-                    if not isinstance(found, dict):
-                        return
-                    yield found
-        except (FileNotFoundError, DecodeError):
-            return
-        except UnavailableError as error:
-            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-                raise
+    def _agree_with_others(self, rows: Any, parts: list[Part]) -> None:
+        """Whether what is to be said goes with what other writers said since this one looked.
 
-    def _say(self, parts: Iterable[Part]) -> None:
-        """Append the line of an append; what a killed process left of a line is cut off first."""
-        place = self.folder / MANIFEST
-        is_new = not place.exists()
-        with os_errors("Writing", place):
-            fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                end = _whole_lines(fd)
-                os.ftruncate(fd, end)
-                os.lseek(fd, end, os.SEEK_SET)
-                line = self._line(parts)
-                try:
-                    write_all(fd, line if end else self._header() + line)
-                    sync_fd(fd)
-                except BaseException:
-                    os.ftruncate(fd, end)
-                    raise
-            finally:
-                os.close(fd)
-        if is_new:
-            sync_folder(self.folder)
+        Raises:
+            ContractError: they began the table with other buckets. InvalidValue: they gave it other columns.
+        """
+        self._refuse_other_buckets(frozenset(part.path for part in parts))
+        if parts[0].columns not in self._agreed:  # the first such frame of this writer: afterwards others look
+            known = manifest.parts_told(self.folder).values()
+            for columns in {part.columns: part for part in known if part.columns not in self._agreed}.values():
+                self._rows.take(schema_of(self.folder, [columns]))
+                self._agreed.add(columns.columns)
+        self._rows.take(rows.schema, own=True)
+        self._agreed.add(parts[0].columns)
 
-    def _header(self) -> bytes:
-        by, size = self._cutting.bucket_by, self._cutting.bucket_size
-        told = {"format": FORMAT, "format_version": FORMAT_VERSION, "table": self._cutting.table}
-        return jsontext.line({**told, "bucket_by": by, "bucket_size": size})
-
-    def _line(self, parts: Iterable[Part]) -> bytes:
-        return jsontext.line({"parts": [asdict(part) for part in parts], "ts_utc": stamp(self._clock.nanoseconds())})
+    def _header(self, begun: Buckets | None = None) -> bytes:
+        own = self._cutting.bucket_by, self._cutting.bucket_size
+        return manifest.header_line(self._cutting.table, begun or own)
 
     def _make_folder_of(self, path: str) -> None:
         folder = (self.folder / path).parent
@@ -182,14 +169,5 @@ class FolderTable:
         return folder_lock(self.folder, fcntl.LOCK_EX, patience_s=_PATIENCE_S, busy=busy)
 
 
-def _whole_lines(fd: int) -> int:
-    """Where the last whole line of an open file ends."""
-    end = os.fstat(fd).st_size
-    while end:
-        start = max(0, end - 4096)
-        data = os.pread(fd, end - start, start)
-        found = data.rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
+def _append_of(part: Part) -> str:
+    return part.append

@@ -181,8 +181,48 @@ def part_paths(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     found = [*folder.glob("part-*.parquet"), *folder.glob("bucket=*/part-*.parquet")]
-    paths = (place.relative_to(folder).as_posix() for place in found)
-    return sorted(path for path in paths if _NAME.fullmatch(path))
+    paths = (place.relative_to(folder).as_posix() for place in found if place.is_file())
+    return sorted(filter(is_part_path, paths))
+
+
+def is_part_path(path: str) -> bool:
+    """Whether a path, relative to the folder of a table, is that of a part."""
+    return _NAME.fullmatch(path) is not None
+
+
+def part_buckets(folder: Path, path: str) -> tuple[str | None, int]:
+    """The column that rows go into buckets by and the size of a bucket, as a part says them.
+
+    Raises:
+        CorruptError: it is no part, or cut.
+    """
+    pl = need("polars", "tables")
+    try:
+        return _buckets_told(_metadata(folder / path))
+    except (KeyError, TypeError, ValueError, OSError, pl.exceptions.PolarsError, DecodeError) as error:
+        raise _unreadable(folder, path, error) from error
+
+
+def _metadata(place: Path) -> Mapping[str, Any]:
+    told = need("polars", "tables").read_parquet_metadata(place).get(METADATA_KEY)
+    if told is None:
+        raise ValueError("it is no part of a table")
+    found = jsontext.parse(told)
+    if not isinstance(found, dict):
+        raise TypeError("it does not say what it belongs to")
+    return found
+
+
+def _check_bucket(bucket: int | None, of_rows: set[int | None]) -> None:
+    if of_rows != {bucket}:
+        raise ValueError("its rows are of another bucket")
+
+
+def _buckets_told(told: Mapping[str, Any]) -> tuple[str | None, int]:
+    by, size = told["bucket_by"], told["bucket_size"]
+    if not isinstance(by, str | None) or type(size) is not int or size < 1:
+        raise ValueError("it does not say what its buckets are")
+    return by, size
 
 
 def read_part(folder: Path, path: str) -> Part:
@@ -195,22 +235,27 @@ def read_part(folder: Path, path: str) -> Part:
     place = folder / path
     written = hash_file(place)
     try:
-        told = jsontext.parse(pl.read_parquet_metadata(place)[METADATA_KEY])
+        told = _metadata(place)
         table = pl.scan_parquet(place, glob=False)
-        by, bucket = told["bucket_by"], _bucket_of(path)
+        (by, size), bucket = _buckets_told(told), _bucket_of(path)
         asked = [pl.len(), *([] if by is None else [pl.col(by).min().alias("low"), pl.col(by).max().alias("high")])]
         row = table.select(asked).collect().row(0, named=True)
         columns = columns_digest(table.collect_schema())
+        _check_bucket(bucket, {None} if by is None else {row["low"] // size, row["high"] // size})
         return Part(
             path, row["len"], written.size, written.sha256, bucket, row.get("low"), row.get("high"), columns,
             str(told["append"]), int(told["of"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, OSError, pl.exceptions.PolarsError, DecodeError) as error:
-        raise CorruptError(
-            f"The part {path} cannot be read: {str(error)[:200]}",
-            hint="It was cut or replaced from outside. Restore it from a copy, or move it away",
-            path=place,
-        ) from error
+        raise _unreadable(folder, path, error) from error
+
+
+def _unreadable(folder: Path, path: str, error: Exception) -> CorruptError:
+    return CorruptError(
+        f"The part {path} cannot be read: {str(error)[:200]}",
+        hint="It was cut or replaced from outside. Restore it from a copy, or move it away",
+        path=folder / path,
+    )
 
 
 def _bucket_of(path: str) -> int | None:

@@ -25,7 +25,7 @@ Rules = Mapping[str, Mapping[str, Any]]
 
 
 class Rows:
-    """What frames appended to one table must be. Once a frame was taken, later ones have its columns and types.
+    """What frames appended to one table must be. Once the columns of one were taken, later ones have the same.
 
     Args:
         rules: of the columns; None: the first frame sets them.
@@ -67,10 +67,30 @@ class Rows:
         rows: pl.DataFrame = frame if is_as_last else self._fitted(frame)
         columns = dict(zip(rows.columns, rows.get_columns(), strict=True))
         _refuse([*self._value_faults(columns), *self._bucket_faults(columns)])
-        if not is_as_last:
-            self._last = dict(rows.schema)
-            self._known = {**(self._known or {}), **self._last}
         return rows
+
+    def take(self, schema: Mapping[str, Any], *, own: bool = False) -> None:
+        """From now on rows have these columns: those of rows that were appended, ``own`` by this writer.
+
+        Threads do not call it at once.
+
+        Raises:
+            InvalidValue: they do not go with rows that are there, which were appended since these were checked.
+        """
+        if own and dict(schema) == self._last:
+            return
+        known = self._known or {}
+        ours, others = (schema, known) if own else (known, schema)
+        is_fixed = self._rules is None and self._known is not None
+        _refuse(
+            f"the column {name!r} is {_told(ours.get(name))}, and {_told(others.get(name))} in rows of another writer"
+            for name in dict.fromkeys([*ours, *others])
+            if (name in ours and name in others and ours[name] != others[name])
+            or (is_fixed and (name in ours) != (name in others))
+        )
+        self._known = {**known, **schema}
+        if own:
+            self._last = dict(schema)
 
     def _fitted(self, frame: pl.DataFrame) -> pl.DataFrame:
         if frame.width > MOST_COLUMNS and (self._rules is None or not self._is_strict):
@@ -249,6 +269,10 @@ def _inner_types(dtype: Any) -> dict[str, Any]:
     if hasattr(dtype, "fields"):
         return {field.name: field.dtype for field in dtype.fields}
     return {"": dtype.inner} if hasattr(dtype, "inner") else {}
+
+
+def _told(dtype: Any) -> str:
+    return "not there" if dtype is None else _spelt(dtype)
 
 
 def _spelt(dtype: Any) -> str:

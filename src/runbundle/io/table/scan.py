@@ -21,7 +21,13 @@ Between = tuple[int | None, int | None]
 
 
 def scan(
-    folder: Path, parts: Sequence[Part], *, bucket_by: str | None, between: Between | None = None, check: bool = True
+    folder: Path,
+    parts: Sequence[Part],
+    *,
+    bucket_by: str | None,
+    between: Between | None = None,
+    check: bool = True,
+    schema: Any = None,
 ) -> pl.LazyFrame:
     """The rows of parts, in their order; what later filters leave out is not read, nor its files opened.
 
@@ -31,6 +37,8 @@ def scan(
         bucket_by: the column that ``between`` and the ranges of the parts are of.
         between: only rows with a value in this range, both ends in it; an end that is None is open.
         check: hold the bytes of each part that may be read against its digest.
+        schema: of the table, where these are not all of its parts; None: the columns of these, also of those that
+            ``between`` leaves out.
 
     Raises:
         InvalidValue: ``between`` is no range, or the table has no such column. CorruptError: a part is gone, cut or
@@ -38,11 +46,13 @@ def scan(
     """
     wanted = meeting(parts, between, bucket_by)
     refuse_changed(folder, wanted, check=check)
+    if schema is None:
+        schema = schema_of(folder, [*parts, *wanted])
     if not wanted:
-        nothing: pl.LazyFrame = need("polars", "tables").LazyFrame(schema=schema_of(folder, parts[:1]))
+        nothing: pl.LazyFrame = need("polars", "tables").LazyFrame(schema=schema)
         return nothing
     files = [f"{folder}/{part.path}" for part in wanted]
-    return within(lazy(files, wanted, bucket_by, schema_of(folder, wanted)), bucket_by, between)
+    return within(lazy(files, wanted, bucket_by, schema), bucket_by, between)
 
 
 def meeting(parts: Sequence[Part], between: Between | None, bucket_by: str | None) -> list[Part]:
@@ -117,7 +127,7 @@ def lazy(
 
 
 def schema_of(folder: Path, parts: Sequence[Part]) -> Any:
-    """The columns of all parts: one part of each kind is asked."""
+    """The columns of all parts: the last part of each kind is asked."""
     polars = need("polars", "tables")
     kinds = {part.columns: part for part in parts}
     found: dict[str, Any] = {}
@@ -149,8 +159,8 @@ def _statistics(parts: Sequence[Part], bucket_by: str, schema: Mapping[str, Any]
         {
             "len": polars.Series([part.rows for part in parts], dtype=polars.UInt32),
             f"{bucket_by}_nc": polars.Series([0] * len(parts), dtype=polars.UInt32),
-            f"{bucket_by}_min": polars.Series([part.low for part in parts], dtype=polars.Int64),
-            f"{bucket_by}_max": polars.Series([part.high for part in parts], dtype=polars.Int64),
+            f"{bucket_by}_min": polars.Series([part.low for part in parts], dtype=schema[bucket_by]),
+            f"{bucket_by}_max": polars.Series([part.high for part in parts], dtype=schema[bucket_by]),
         }
     )
     return known.with_columns(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runbundle.base.errors import InvalidType, RunSealed
+from runbundle.base.errors import InvalidName, InvalidType, RunSealed
 from runbundle.io.atomic import make_folder, os_errors, replace_file, sync_folder
+from runbundle.io.confine import refuse_special
 from runbundle.run.artifacts import write_at
 from runbundle.run.given import given_path
 from runbundle.run.manifest import MANIFEST
@@ -27,12 +28,16 @@ def write_file(path: str | Path, data: bytes) -> None:
 
     Raises:
         RunSealed: the run that the path lies in is finished. RunClosed: no process has that run open.
-        InvalidType: ``data`` is not bytes. InvalidName, InvalidValue, ContractError: the run cannot take it.
+        InvalidType: ``data`` is not bytes. InvalidName: the path names no file, or a pipe, socket or device is there.
+        InvalidName, InvalidValue, ContractError: the run cannot take it.
         UnavailableError: the disk refused; what was there is there.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InvalidType(f"A file is written from bytes, not {type(data).__name__}", hint="Encode text first")
     place = absolute(path)
+    if os.path.basename(os.fspath(path)) in ("", ".", ".."):  # noqa: PTH119 - a Path has lost the slash at its end
+        raise InvalidName(f"The path {str(path)[:80]!r} names no file", hint="Give one that ends in a file's name")
+    refuse_special(place)
     run_dir = enclosing_run(place)
     if run_dir is None:
         _make_folder(place.parent)
@@ -43,16 +48,20 @@ def write_file(path: str | Path, data: bytes) -> None:
     run.flush()
 
 
-def absolute(path: str | Path) -> Path:
-    """A path from the root, with no link in its folders: so it can be told which run it lies in."""
+def absolute(path: str | Path, *, follow: bool = False) -> Path:
+    """A path from the root, with no link in its folders: so it can be told which run it lies in.
+
+    ``follow``: nor is it one itself.
+    """
     given = given_path(path, what="the path")
     with os_errors("Looking at the folder", given):
-        return Path(os.path.realpath(given.parent), given.name)
+        return Path(os.path.realpath(given)) if follow else Path(os.path.realpath(given.parent), given.name)
 
 
 def enclosing_run(place: Path) -> Path | None:
     """The run that a path lies in, if any."""
-    return next((folder for folder in place.parents if (folder / MANIFEST).is_file()), None)
+    with os_errors("Looking at the folder", place):
+        return next((folder for folder in place.parents if (folder / MANIFEST).is_file()), None)
 
 
 def handle_of(run_dir: Path) -> RunIO:

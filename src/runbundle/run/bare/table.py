@@ -48,7 +48,7 @@ class Table:
         columns: Mapping[str, Any] | None = None,
         run_id: str | None = None,
     ) -> None:
-        self.folder = absolute(folder)
+        self.folder = absolute(folder, follow=True)
         self._spec = TableSpec() if spec is None else spec
         if columns is not None:
             check_schema({"columns": columns}, what=self.folder.name)
@@ -108,7 +108,10 @@ class Table:
 
     def _bucket_by(self) -> str | None:
         found = self._info()
-        return self._spec.bucket_by if found is None else found.bucket_by
+        if found is not None:
+            return found.bucket_by
+        begun = self._standing_alone().buckets()
+        return self._spec.bucket_by if begun is None else begun[0]
 
     def _info(self) -> TableInfo | None:
         """What the run tells of the table; None in no run. A table of a run that has no rows yet has no parts."""

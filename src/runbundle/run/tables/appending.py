@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runbundle.base.errors import ArtifactExists, ContractError, InvalidType, UnavailableError
+from runbundle.base.errors import (
+    ArtifactExists,
+    ContractError,
+    CorruptError,
+    InvalidType,
+    InvalidValue,
+    UnavailableError,
+)
 from runbundle.base.ids import check_portable, fold
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import ArtifactSpec, Required
@@ -17,9 +24,12 @@ from runbundle.io.table.parts import Appended, Cut, Cutting, cut
 from runbundle.io.table.rows import Rows
 from runbundle.run.artifacts import EXTRA_KIND, check_stage
 from runbundle.run.session import Session
-from runbundle.run.tables.members import TableInfo, folder_of, tables_of
+from runbundle.run.tables.members import TableInfo, folder_of, part_of, tables_of
 
 _CONTENT_TYPE = "application/vnd.apache.parquet"
+
+
+_Kind = tuple[str, str | None, int | None]  # the digest of the columns, and the buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,7 @@ class Growing:
     Attributes:
         spec: its spec; of an undeclared one, one that says the same. artifact_id: of its parts.
         folder: its folder in the run. cutting, rows: how its rows are cut, and what they must be.
+        agreed: the kinds of parts that were found to go together; their columns are known to ``rows``.
     """
 
     spec: ArtifactSpec
@@ -36,6 +47,7 @@ class Growing:
     folder: str
     cutting: Cutting
     rows: Rows
+    agreed: set[_Kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ def append(session: Session, wanted: ArtifactSpec | str, frame: Any, asked: Aske
         check_stage(session, table.spec)
         rows = table.rows.checked(frame)
         cuts = cut(rows, table.cutting, session.clock)
-        parts = _write_all(session, table, cuts)
+        parts = _write_all(session, table, rows, cuts)
     return Appended(rows.height, tuple(parts))
 
 
@@ -103,12 +115,15 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
     )  # fmt: skip
     known = None if there is None else _columns_there(session, there)
     rows = Rows(spec.columns, how.bucket_by, is_strict=how.is_strict, known=known)
-    return Growing(spec, artifact_id, folder, cutting, rows)
+    parts = () if there is None else there.parts
+    agreed = {(part.columns, there.bucket_by, there.bucket_size) for part in parts if there is not None}
+    return Growing(spec, artifact_id, folder, cutting, rows, agreed)
 
 
 def _there(session: Session, artifact_id: str) -> TableInfo | None:
-    session.refresh()
-    return next((table for table in tables_of(session.state).values() if table.artifact_id == artifact_id), None)
+    with session.lock:
+        session.refresh()
+        return next((table for table in tables_of(session.state).values() if table.artifact_id == artifact_id), None)
 
 
 def _columns_there(session: Session, there: TableInfo) -> Mapping[str, Any] | None:
@@ -137,12 +152,14 @@ def _undeclared(session: Session, name: str, asked: Asked, there: TableInfo | No
     return spec, name, f"{session.layout.extras_folder}/{name}"
 
 
-def _refuse_other_buckets(table: Growing, asked: Asked) -> None:
-    for name, value in (("bucket_by", asked.bucket_by), ("bucket_size", asked.bucket_size)):
-        has = getattr(table.cutting, name)
-        if value is not None and value != has:
+def _refuse_other_buckets(table: Growing, asked: Asked, *, is_said: bool = False) -> None:
+    """``is_said``: what is asked is what another writer said, None not being nothing then."""
+    has = table.cutting.bucket_by, None if is_said and table.cutting.bucket_by is None else table.cutting.bucket_size
+    for name, here, value in zip(("bucket_by", "bucket_size"), has, (asked.bucket_by, asked.bucket_size), strict=True):
+        if value != here and (is_said or value is not None):
+            one, other = (value, here) if is_said else (here, value)
             raise ContractError(
-                f"{table.artifact_id} has {name} {has!r}, not {value!r}",
+                f"{table.artifact_id} has {name} {one!r}, not {other!r}",
                 hint="A table keeps the buckets that it was declared or begun with",
             )
 
@@ -150,7 +167,9 @@ def _refuse_other_buckets(table: Growing, asked: Asked) -> None:
 def _refuse_others(session: Session, folder: str, artifact_id: str) -> None:
     """Whether anything but parts of the table lies where its parts are to lie."""
     top = f"{fold(folder)}/"
-    for record in list(session.state.in_force.values()):
+    with session.lock:
+        there = list(session.state.in_force.values())
+    for record in there:
         if record.artifact_id == artifact_id and record.table is not None:
             continue
         place = f"{fold(record.filename if record.table is None else folder_of(record))}/"
@@ -162,11 +181,11 @@ def _refuse_others(session: Session, folder: str, artifact_id: str) -> None:
             )
 
 
-def _write_all(session: Session, table: Growing, cuts: list[Cut]) -> list[Any]:
+def _write_all(session: Session, table: Growing, rows: Any, cuts: list[Cut]) -> list[Any]:
     """All parts of an append: first their files, then their records; a failure takes all of them back."""
     places: list[str] = []
     said: list[ArtifactRecord] = []
-    start: int | None = None
+    in_log = 0
     try:
         files = []
         for each in cuts:
@@ -176,19 +195,57 @@ def _write_all(session: Session, table: Growing, cuts: list[Cut]) -> list[Any]:
             session.remember(place, written.sha256)
         with session.lock:  # nobody else says anything
             start = session.log.seq
-            for each, written in zip(cuts, files, strict=True):
-                said.append(say_part(session, table, each, written))
+            try:
+                table.rows.take(rows.schema, own=True)
+                for each, written in zip(cuts, files, strict=True):
+                    said.append(say_part(session, table, each, written))
+            finally:
+                in_log = session.log.seq - start
+        own = _kind_of(said[0].table or {})
+        if own not in table.agreed:  # what others said at the same time is seen here or by them
+            _agree_with_others(session, table, own)
     except BaseException:
-        there = 0 if start is None else session.log.seq - start
-        for place in places[there:]:
+        for place in places[in_log:]:
             session.undo(place, None)
-        if said and len(said) < len(cuts):
+        if said:
             retire(session, said, "an append failed")
         raise
     return [
         each.written(f"{table.folder}/{each.path}", written.size, written.sha256)
         for each, written in zip(cuts, files, strict=True)
     ]
+
+
+def _agree_with_others(session: Session, table: Growing, own: _Kind) -> None:
+    """Whether what this writer says for the first time goes with what other writers said meanwhile.
+
+    Raises:
+        InvalidValue: the types of columns do not. ContractError: the buckets do not.
+    """
+    from runbundle.io.table.scan import schema_of  # noqa: PLC0415 - as above
+
+    session.refresh()
+    with session.lock:
+        told = (record for record in session.state.in_force.values() if record.artifact_id == table.artifact_id)
+        kinds = {_kind_of(record.table): record for record in told if record.table is not None}
+        for other, record in kinds.items():
+            if other in table.agreed or other == own:
+                continue
+            try:
+                _refuse_other_buckets(table, Asked(other[1], other[2]), is_said=True)
+                table.rows.take(schema_of(session.run_dir, [part_of(record)]))
+            except (InvalidValue, ContractError):
+                session.tables.clear()  # they are begun anew, by what is there
+                raise
+            except CorruptError:  # merged since, or damaged: who reads it will say so
+                pass
+            table.agreed.add(other)
+        table.agreed.add(own)
+
+
+def _kind_of(told: Mapping[str, Any]) -> _Kind:
+    """What is equal for parts that surely go together."""
+    return told["columns"], told["bucket_by"], told["bucket_size"]
 
 
 def put_part(session: Session, folder: str, part: Cut) -> tuple[str, Written]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from runbundle.base.errors import CorruptError, InvalidValue
+from runbundle.base.errors import CorruptError, InvalidValue, StageError
 from runbundle.contract.record import ArtifactRecord
 from runbundle.io.table.parts import Cut, Part, cut
 from runbundle.io.table.scan import scan
@@ -24,27 +24,31 @@ def compact(session: Session, name: str | None = None, target_rows: int = TARGET
     """Merge the parts of tables; see ``RunIO.compact``."""
     if type(target_rows) is not int or target_rows < 1:
         raise InvalidValue(f"target_rows is a whole number of at least 1, not {target_rows!r}")
-    with session.acting(), session.blamed():
+    with session.acting(), session.merging, session.blamed():  # two threads would merge the same rows twice
         session.require_creator("Merging the parts of a table")
         session.refresh()
-        if name is None:
-            chosen = sorted({record.artifact_id for record in session.state.in_force.values() if record.table})
-        else:
-            chosen = [find_table(session.state, name, run=session.run_id).artifact_id]
+        with session.lock:  # other threads append
+            if name is None:
+                chosen = sorted({record.artifact_id for record in session.state.in_force.values() if record.table})
+            else:
+                chosen = [find_table(session.state, name, run=session.run_id).artifact_id]
         for artifact_id in chosen:
             with session.blamed(artifact_id):
                 _retire_cut_short(session, artifact_id)
-                if records_of(session.state, artifact_id):
+                if _pairs(session, artifact_id):
                     _compact(session, growing(session, artifact_id, Asked()), target_rows)
+
+
+def _pairs(session: Session, artifact_id: str) -> list[_Pair]:
+    with session.lock:
+        return records_of(session.state, artifact_id)
 
 
 def _compact(session: Session, table: Growing, target_rows: int) -> None:
     """Write the merged parts, make them safe, say them, make that safe, and only then let go of the others."""
-    groups = list(_groups(records_of(session.state, table.artifact_id), target_rows))
-    if not groups:
-        return
+    groups = list(_groups(_pairs(session, table.artifact_id), target_rows))
     places: list[str] = []
-    start: int | None = None
+    said = 0
     try:
         merged = []
         for group in groups:
@@ -54,16 +58,33 @@ def _compact(session: Session, table: Growing, target_rows: int) -> None:
             session.remember(place, written.sha256)
             merged.append((dataclasses.replace(part, data=memoryview(b"")), written, [record for _, record in group]))
         session.sync_files()  # what takes the place of rows that are safe is safe first
-        with session.lock:
+        with session.lock:  # nobody else says anything
+            _refuse_retired(session, [record for _, _, records in merged for record in records])
             start = session.log.seq
-            for part, written, records in merged:
-                say_part(session, table, part, written, records)
+            try:
+                for part, written, records in merged:
+                    say_part(session, table, part, written, records)
+            finally:
+                said = session.log.seq - start
     except BaseException:
-        for place in places[0 if start is None else session.log.seq - start :]:
+        for place in places[said:]:
             session.undo(place, None)
         raise
-    session.sync()
-    retire(session, [record for _, _, records in merged for record in records], "merged")
+    if merged:
+        session.sync()
+        retire(session, [record for _, _, records in merged for record in records], "merged")
+
+
+def _refuse_retired(session: Session, records: list[ArtifactRecord]) -> None:
+    """Whether parts still count: a stage that was begun again meanwhile took what it had left before with it.
+
+    Raises:
+        StageError: one does not.
+    """
+    if any(record.pointer in session.state.gone for record in records):
+        raise StageError(
+            "Parts were set aside while they were merged", hint="Nothing was merged; merge again if it is to be"
+        )
 
 
 def _groups(pairs: list[_Pair], target_rows: int) -> Iterator[list[_Pair]]:

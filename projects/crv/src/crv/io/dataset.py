@@ -20,6 +20,8 @@ from crv.io.paths import manifest_path, table_dir, tables_root
 from crv.io.rows import refuse_other_lists, tick_range, with_all_columns, without_bucket
 from crv.io.tables import is_run, open_table
 
+_MOST_ROWS = 2**32 - 1  # that Polars counts
+
 
 class Dataset:
     """The tables of one run.
@@ -139,7 +141,7 @@ class Dataset:
             raise IoSchemaError(f"A limit is a whole number of at least 0, not {limit!r}")
         rows = self.scan(table, where)
         try:
-            return (rows if limit is None else rows.head(limit)).collect()
+            return (rows if limit is None else rows.head(min(limit, _MOST_ROWS))).collect()
         except (OSError, pl.exceptions.PolarsError) as error:
             raise IoManifestError(
                 f"A part of the table {table} cannot be read: {error}", run=self.run_id, artifact=str(table)

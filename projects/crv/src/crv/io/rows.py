@@ -69,6 +69,8 @@ def tick_range(where: Mapping[str, int | None] | None) -> tuple[int | None, int 
     Raises:
         IoSchemaError: it holds anything but ``tick_min`` and ``tick_max``, as whole numbers or None.
     """
+    if not isinstance(where, Mapping | None):
+        raise IoSchemaError(f"where is a mapping, not {where!r}", hint="Give tick_min and tick_max, as whole numbers")
     asked = {name: end for name, end in (where or {}).items() if end is not None}
     for name, end in asked.items():
         if name not in ("tick_min", "tick_max") or type(end) is not int:
