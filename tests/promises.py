@@ -297,7 +297,7 @@ LINES = (
     _line(
         7,
         "a log names no file outside",
-        "run/lines.py",
+        "run/log/lines.py",
         "if not all(map(is_path, paths)):",
         f"{RUN}/test_run_attacks.py::test_a_log_that_moves_a_file_out_or_in_is_damaged[to]",
         "if False:",

@@ -43,7 +43,7 @@ from runbundle.interop.recording import Recording
 from runbundle.run.join import RUN_DIR_VARIABLE
 from runbundle.run.project import Project, named_project
 from runbundle.run.runio import RunIO
-from runbundle.run.secrets import mask_command
+from runbundle.run.settings.secrets import mask_command
 
 try:
     from hydra.core.utils import JobReturn, JobStatus

@@ -29,10 +29,10 @@ from runbundle.base.errors import InvalidType, InvalidValue, MissingExtra
 from runbundle.interop.plain import plain
 from runbundle.interop.ranks import is_first
 from runbundle.interop.recording import OnError, Recording
-from runbundle.run.config import take_config
 from runbundle.run.project import Project
 from runbundle.run.runio import RunIO
-from runbundle.run.secrets import shown
+from runbundle.run.settings.config import take_config
+from runbundle.run.settings.secrets import shown
 
 try:
     from lightning.pytorch.loggers.logger import DummyExperiment, Logger

@@ -25,7 +25,7 @@ from runbundle.base.errors import ConflictError, CorruptError, NotFoundError, Ru
 from runbundle.base.ids import check_component
 from runbundle.io.atomic import os_errors
 from runbundle.run.join import RUN_DIR_VARIABLE
-from runbundle.run.manifest import read_manifest
+from runbundle.run.log.manifest import read_manifest
 from runbundle.run.project import Project, named_project
 from runbundle.run.runio import RunIO, joined
 

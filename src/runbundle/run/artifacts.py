@@ -32,11 +32,11 @@ from runbundle.io.confine import check_relative, inside, read_regular, refuse_li
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import reread
 from runbundle.run.given import given_name
-from runbundle.run.lines import is_log
+from runbundle.run.log.lines import is_log
+from runbundle.run.log.state import RunState
 from runbundle.run.members import membership, refuse_place, refuse_roster
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
-from runbundle.run.state import RunState
 
 EXTRA_KIND = "extra"
 _LOOKED_INTO = (".pt", ".onnx")  # files of these are taken by their own formats, which know what must not be in them

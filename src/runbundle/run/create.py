@@ -22,16 +22,16 @@ from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, pretty
 from runbundle.io.unseen import UnseenFolder
 from runbundle.run.join import rejoin
-from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
-from runbundle.run.manifest import MANIFEST, project_manifest
+from runbundle.run.log.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
+from runbundle.run.log.manifest import MANIFEST, project_manifest
+from runbundle.run.log.state import RunState
 from runbundle.run.origin import provenance
 from runbundle.run.origin.code import GitState, code_here, current_folder
 from runbundle.run.origin.evidence import Evidence
 from runbundle.run.origin.invocation import invocation
-from runbundle.run.secrets import Shown, mask_command
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, Settings
-from runbundle.run.state import RunState
+from runbundle.run.settings.files import CONFIG, CONFIG_RESOLVED, CONTRACT, Settings
+from runbundle.run.settings.secrets import Shown, mask_command
 
 NEW_PREFIX = ".new-"
 _CLASHES = 20

@@ -33,8 +33,8 @@ from runbundle.base.clock import SystemClock
 from runbundle.base.errors import RunbundleError, RunClosed
 from runbundle.run.disabled import remove_scratch
 from runbundle.run.finish import ABORTED, COMPLETED, FAILED, finish
-from runbundle.run.manifest import MANIFEST
-from runbundle.run.metrics import MetricLog
+from runbundle.run.log.manifest import MANIFEST
+from runbundle.run.metrics.log import MetricLog
 from runbundle.run.reopen import take_back
 from runbundle.run.session import Session
 

@@ -12,13 +12,13 @@ from runbundle.base.ids import random_text
 from runbundle.contract.layout import STANDARD
 from runbundle.io.folderlock import folder_lock
 from runbundle.io.journal import Journal, has_writer
-from runbundle.run.follow import Followed, follow
-from runbundle.run.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
-from runbundle.run.manifest import read_manifest
+from runbundle.run.log.follow import Followed, follow
+from runbundle.run.log.lines import CREATOR, FORMAT_VERSION, LOG_FORMAT, log_name
+from runbundle.run.log.manifest import read_manifest
+from runbundle.run.log.state import RunState
 from runbundle.run.origin import provenance
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import read_config, read_contract
-from runbundle.run.state import RunState
+from runbundle.run.settings.files import read_config, read_contract
 
 RUN_DIR_VARIABLE = "RUNBUNDLE_RUN_DIR"
 

@@ -12,7 +12,7 @@ from runbundle.base.errors import RunbundleError
 from runbundle.base.findings import Finding
 from runbundle.contract.record import ArtifactRecord
 from runbundle.io.confine import inside, read_regular
-from runbundle.run.settings import CONFIG_RESOLVED
+from runbundle.run.settings.files import CONFIG_RESOLVED
 
 _ABSOLUTE = re.compile(r"/[^/\s][^\n]|[A-Za-z]:[\\/][^\n]|\\\\[^\\\s]+\\|~[\w.-]*/|file://")
 _MOST_FILES, _LARGEST_BYTES = 10_000, 4 << 20  # of JSON that a check reads

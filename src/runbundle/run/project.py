@@ -23,12 +23,12 @@ from runbundle.run.disabled import VARIABLE as DISABLED_VARIABLE
 from runbundle.run.disabled import is_disabled, is_scratch, scratch_store
 from runbundle.run.given import given_path
 from runbundle.run.join import RUN_DIR_VARIABLE
-from runbundle.run.manifest import FIELDS, MANIFEST, MORE_FIELDS, read_manifest
+from runbundle.run.log.manifest import FIELDS, MANIFEST, MORE_FIELDS, read_manifest
 from runbundle.run.reopen import reopen
 from runbundle.run.reproduction import Reproduction, linked
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.session import Durability
-from runbundle.run.settings import Settings, read_contract
+from runbundle.run.settings.files import Settings, read_contract
 from runbundle.run.stores import default_store
 
 PRODUCER = {"name": "runbundle", "version": __version__}

@@ -18,18 +18,18 @@ from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
 from runbundle.run.create import attempt_start, open_session
 from runbundle.run.finish import COMPLETED
-from runbundle.run.follow import follow, log_paths
 from runbundle.run.join import run_lock
-from runbundle.run.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
-from runbundle.run.manifest import MANIFEST, OF_THE_RUN, RUNNING, read_manifest
-from runbundle.run.metrics import METRICS_FILE
+from runbundle.run.log.follow import follow, log_paths
+from runbundle.run.log.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
+from runbundle.run.log.manifest import MANIFEST, OF_THE_RUN, RUNNING, read_manifest
+from runbundle.run.log.state import RunState
+from runbundle.run.metrics.log import METRICS_FILE
 from runbundle.run.origin.code import GitState, digest_of, submodules_of
 from runbundle.run.origin.evidence import Evidence
 from runbundle.run.origin.provenance import plain_text
 from runbundle.run.seal import SEAL, is_covered, is_sealed
-from runbundle.run.secrets import Shown
 from runbundle.run.session import Durability, Session
-from runbundle.run.settings import (
+from runbundle.run.settings.files import (
     CONFIG,
     CONFIG_RESOLVED,
     CONTRACT,
@@ -39,8 +39,8 @@ from runbundle.run.settings import (
     read_contract,
     settings_to_put_back,
 )
+from runbundle.run.settings.secrets import Shown
 from runbundle.run.stages import set_aside
-from runbundle.run.state import RunState
 
 _PATIENCE_S = 1.0
 _LEVELS_ABOVE = 4  # the project, runs/, the store, and the folder that holds the store

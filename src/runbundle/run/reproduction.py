@@ -21,14 +21,14 @@ from runbundle.base.errors import DecodeError, DigestMismatch, InvalidValue
 from runbundle.io.atomic import hash_file, os_errors
 from runbundle.io.confine import inside, read_regular
 from runbundle.io.formats import yaml
-from runbundle.run.config import Config, differing
-from runbundle.run.manifest import read_manifest
+from runbundle.run.log.manifest import read_manifest
+from runbundle.run.log.state import RunState
 from runbundle.run.origin.code import root_here
 from runbundle.run.origin.invocation import next_number
 from runbundle.run.seal import SEAL, is_sealed
-from runbundle.run.secrets import shown, unmask
-from runbundle.run.settings import CONFIG, DIGEST_FIELDS, Settings, read_config
-from runbundle.run.state import RunState
+from runbundle.run.settings.config import Config, differing
+from runbundle.run.settings.files import CONFIG, DIGEST_FIELDS, Settings, read_config
+from runbundle.run.settings.secrets import shown, unmask
 
 VARIABLE, PLAN_VARIABLE = "RUNBUNDLE_REPRODUCE", "RUNBUNDLE_REPRODUCE_PLAN"
 CONFIGURATION, INPUTS = "config", "inputs"

@@ -16,8 +16,8 @@ from runbundle.contract.roster import entry_of, roster_document
 from runbundle.contract.spec import ArtifactSpec, Required
 from runbundle.io.jsonbytes import checked_pretty
 from runbundle.run.artifacts import Offer, find_record, read_artifact, write_own
+from runbundle.run.log.state import RunState
 from runbundle.run.session import Session
-from runbundle.run.state import RunState
 
 
 def write_rosters(session: Session) -> None:

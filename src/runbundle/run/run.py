@@ -15,15 +15,15 @@ from runbundle.io.atomic import hash_file
 from runbundle.io.hashing import Progress
 from runbundle.run.artifacts import find_record, read_artifact
 from runbundle.run.check import check
-from runbundle.run.follow import Followed, follow, log_paths
 from runbundle.run.given import given_path
-from runbundle.run.lines import METRICS_STEM
-from runbundle.run.manifest import read_manifest
+from runbundle.run.log.follow import Followed, follow, log_paths
+from runbundle.run.log.lines import METRICS_STEM
+from runbundle.run.log.manifest import read_manifest
+from runbundle.run.log.state import RunState
+from runbundle.run.metrics.series import Columns, Point, Series, read_points, read_raw
 from runbundle.run.seal import is_sealed, read_seal
-from runbundle.run.series import Columns, Point, Series, read_points, read_raw
 from runbundle.run.session import Blamed
-from runbundle.run.settings import read_contract
-from runbundle.run.state import RunState
+from runbundle.run.settings.files import read_contract
 from runbundle.run.status import shown_status
 from runbundle.run.tables.members import TableInfo, find_table, tables_of
 from runbundle.run.verify import root_digest_of, verify

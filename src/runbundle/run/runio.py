@@ -26,7 +26,7 @@ from runbundle.run.finish import ABORTED, COMPLETED, FAILED, PATIENCE_S, finish,
 from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
 from runbundle.run.join import RUN_DIR_VARIABLE, join
-from runbundle.run.metrics import MetricLog, Summary
+from runbundle.run.metrics.log import MetricLog, Summary
 from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
 from runbundle.run.settle import settle

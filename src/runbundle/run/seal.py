@@ -13,7 +13,7 @@ from runbundle.base.ids import Digest
 from runbundle.io.atomic import TEMPORARY_PREFIX, os_errors, replace_file
 from runbundle.io.confine import files_below, read_regular
 from runbundle.io.hashing import hash_files
-from runbundle.run.lines import is_path
+from runbundle.run.log.lines import is_path
 
 SEAL = "SHA256SUMS"
 _HEAD = re.compile(r"[0-9a-f]{64}  ")

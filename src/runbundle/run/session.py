@@ -25,11 +25,11 @@ from runbundle.io.confine import is_link
 from runbundle.io.journal import Journal
 from runbundle.io.jsonbytes import checked_pretty, reread
 from runbundle.io.syncgroup import SyncGroup
-from runbundle.run.follow import Followed, follow
-from runbundle.run.lines import CREATOR
-from runbundle.run.manifest import MANIFEST, project_manifest
-from runbundle.run.secrets import Shown, mask_text
-from runbundle.run.state import RunState
+from runbundle.run.log.follow import Followed, follow
+from runbundle.run.log.lines import CREATOR
+from runbundle.run.log.manifest import MANIFEST, project_manifest
+from runbundle.run.log.state import RunState
+from runbundle.run.settings.secrets import Shown, mask_text
 
 _POLL_S = 0.001
 _open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()

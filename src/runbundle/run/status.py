@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.io.journal import has_writer
-from runbundle.run.follow import log_paths
-from runbundle.run.manifest import INTERRUPTED, RUNNING, UNKNOWN
+from runbundle.run.log.follow import log_paths
+from runbundle.run.log.manifest import INTERRUPTED, RUNNING, UNKNOWN
 from runbundle.run.origin import provenance
 
 

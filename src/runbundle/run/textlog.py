@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from runbundle.io.atomic import os_errors, write_all
 from runbundle.io.confine import inside
-from runbundle.run.secrets import mask_text
 from runbundle.run.session import Session
+from runbundle.run.settings.secrets import mask_text
 
 TEXT_FOLDER = "logs"
 

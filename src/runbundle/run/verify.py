@@ -22,13 +22,13 @@ from runbundle.io.atomic import Written, hash_file, os_errors
 from runbundle.io.confine import files_below, read_regular
 from runbundle.io.hashing import Hashing, Progress
 from runbundle.io.journal import Scan, has_writer
-from runbundle.run.follow import log_paths
-from runbundle.run.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
-from runbundle.run.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
+from runbundle.run.log.follow import log_paths
+from runbundle.run.log.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
+from runbundle.run.log.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
+from runbundle.run.log.state import RunState
 from runbundle.run.reopen import is_own
 from runbundle.run.seal import SEAL, is_covered, is_sealed, read_seal
-from runbundle.run.settings import CONFIG, CONFIG_RESOLVED, CONTRACT, read_config
-from runbundle.run.state import RunState
+from runbundle.run.settings.files import CONFIG, CONFIG_RESOLVED, CONTRACT, read_config
 
 LOG = log_name(CREATOR)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from runbundle.base.jsontext import spell_number
 from runbundle.contract.comparison import EXACT, Comparison
+from runbundle.run.metrics.series import Series
 from runbundle.run.run import Run, open_run
-from runbundle.run.series import Series
 from runbundle.store.compared import Compared, compare_artifacts, counts, overall
 from runbundle.store.conditions import ABSENT, Change, conditions
 from runbundle.store.tablediff import compare_tables

@@ -15,7 +15,7 @@ from runbundle.base.errors import NotFoundError, RunbundleError
 from runbundle.contract.layout import STANDARD
 from runbundle.io.confine import inside
 from runbundle.io.hashcache import cached_hash
-from runbundle.run.manifest import MANIFEST, read_manifest
+from runbundle.run.log.manifest import MANIFEST, read_manifest
 from runbundle.run.models.model import MODELS, read_model
 from runbundle.run.run import Run, open_run
 from runbundle.run.stores import default_store, store_of

@@ -11,7 +11,7 @@ from typing import Any
 from runbundle.base.errors import CorruptError, InvalidName, RunbundleError, RunNotFound
 from runbundle.io.atomic import os_errors
 from runbundle.run.given import given_path
-from runbundle.run.manifest import MANIFEST, UNKNOWN, read_manifest
+from runbundle.run.log.manifest import MANIFEST, UNKNOWN, read_manifest
 from runbundle.run.seal import is_sealed
 from runbundle.run.status import shown_status
 

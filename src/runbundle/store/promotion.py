@@ -15,13 +15,13 @@ from runbundle.contract.model import TRAINED, ModelSpec
 from runbundle.contract.record import ArtifactRecord
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import inside, read_regular
-from runbundle.run.follow import logs_in
-from runbundle.run.manifest import MANIFEST
-from runbundle.run.metrics import METRICS_FILE
+from runbundle.run.log.follow import logs_in
+from runbundle.run.log.manifest import MANIFEST
+from runbundle.run.metrics.log import METRICS_FILE
 from runbundle.run.origin.code import SHORT_HASH
 from runbundle.run.run import Run
 from runbundle.run.seal import read_seal
-from runbundle.run.settings import CONFIG_RESOLVED, CONTRACT
+from runbundle.run.settings.files import CONFIG_RESOLVED, CONTRACT
 from runbundle.run.stores import store_of
 from runbundle.store.registry import Candidate
 from runbundle.store.rule import facts_of, holds

@@ -165,7 +165,7 @@ def test_nothing_of_lightnings_own_lands_in_the_run() -> None:
 
 
 def full_at(step_of_error: int) -> Any:
-    from runbundle.run.metrics import MetricLog  # noqa: PLC0415 - beside what is done with it
+    from runbundle.run.metrics.log import MetricLog  # noqa: PLC0415 - beside what is done with it
 
     real = MetricLog.log
 
@@ -178,7 +178,7 @@ def full_at(step_of_error: int) -> Any:
 
 
 def test_an_error_of_the_library_ends_the_training_and_the_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runbundle.run.metrics.MetricLog.log", full_at(2))
+    monkeypatch.setattr("runbundle.run.metrics.log.MetricLog.log", full_at(2))
     with pytest.raises(errors.UnavailableError, match="No space left"):
         trainer(RunbundleLogger("sample")).fit(Model(), data())
     run = only_run()
@@ -186,7 +186,7 @@ def test_an_error_of_the_library_ends_the_training_and_the_run_says_why(monkeypa
 
 
 def test_by_choice_the_training_goes_on_and_the_run_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runbundle.run.metrics.MetricLog.log", full_at(2))
+    monkeypatch.setattr("runbundle.run.metrics.log.MetricLog.log", full_at(2))
     logger = RunbundleLogger("sample", on_error="warn")
     with pytest.warns(RuntimeWarning, match="Not recorded: No space left"):
         trainer(logger).fit(Model(), data())

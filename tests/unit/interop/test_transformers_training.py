@@ -95,7 +95,7 @@ def test_seed_002_section_6_of_a_checkpoint_the_safe_files_come_in_and_no_pickle
 
 
 def full_at(step_of_error: int) -> Any:
-    from runbundle.run.metrics import MetricLog  # noqa: PLC0415 - beside what is done with it
+    from runbundle.run.metrics.log import MetricLog  # noqa: PLC0415 - beside what is done with it
 
     real = MetricLog.log
 
@@ -111,7 +111,7 @@ def full_at(step_of_error: int) -> Any:
 def test_an_error_of_the_library_ends_the_training_or_is_warned_of_as_its_user_chose(
     monkeypatch: pytest.MonkeyPatch, on_error: Any
 ) -> None:
-    monkeypatch.setattr("runbundle.run.metrics.MetricLog.log", full_at(2))
+    monkeypatch.setattr("runbundle.run.metrics.log.MetricLog.log", full_at(2))
     callback = RunbundleCallback("sample", on_error=on_error)
     coach = trainer(callback)
     if on_error == "raise":

@@ -20,12 +20,12 @@ from runbundle import errors
 from runbundle.base.clock import SystemClock
 from runbundle.io.atomic import Staged
 from runbundle.io.journal import Journal, has_writer
-from runbundle.run.follow import Followed, follow, log_paths
 from runbundle.run.join import RUN_DIR_VARIABLE, join, run_lock
+from runbundle.run.log.follow import Followed, follow, log_paths
+from runbundle.run.log.state import RunState
 from runbundle.run.runio import RunIO
 from runbundle.run.seal import sealable
 from runbundle.run.session import Durability
-from runbundle.run.state import RunState
 from sample_runs import CONTRACT, LOG, SEAL, abandon, codes, files, project, run_child
 
 

@@ -19,7 +19,7 @@ import pytest
 import runbundle as rb
 from runbundle import errors
 from runbundle.io import journal
-from runbundle.run import series
+from runbundle.run.metrics import series
 from sample_runs import MOMENT, FixedClock, abandon, codes, project
 
 INF, NAN = math.inf, math.nan

@@ -11,8 +11,8 @@ import pytest
 
 import runbundle as rb
 from runbundle import errors
-from runbundle.run.config import take_config
-from runbundle.run.secrets import is_secret_key, mask_command, mask_text, shown
+from runbundle.run.settings.config import take_config
+from runbundle.run.settings.secrets import is_secret_key, mask_command, mask_text, shown
 from sample_runs import LOG, codes, project
 
 SECRET = "hunter2-of-the-demo"  # noqa: S105 - of nobody

@@ -17,7 +17,7 @@ from runbundle.engine.reproduce.options import ENVIRONMENT, Options
 from runbundle.engine.reproduce.recorded import Recorded, within
 from runbundle.io.atomic import make_folder, replace_file
 from runbundle.io.confine import check_relative
-from runbundle.run.secrets import unmask
+from runbundle.run.settings.secrets import unmask
 from runbundle.store.conditions import kept_bytes, packages
 
 UV_LOCK, PYLOCK = "uv.lock", "pylock.toml"

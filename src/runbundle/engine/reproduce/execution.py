@@ -20,7 +20,7 @@ from runbundle.io.confine import inside
 from runbundle.run.origin.invocation import ENVIRONMENT, PYTHON, REPOSITORY, VARIABLES
 from runbundle.run.reproduction import Reproduction
 from runbundle.run.run import Run, open_run
-from runbundle.run.secrets import unmask
+from runbundle.run.settings.secrets import unmask
 from runbundle.store.listing import run_folders
 
 

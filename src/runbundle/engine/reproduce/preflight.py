@@ -18,7 +18,7 @@ from runbundle.engine.reproduce.recorded import Recorded
 from runbundle.io.atomic import hash_file
 from runbundle.io.confine import inside
 from runbundle.io.hashing import Progress
-from runbundle.run.manifest import RUNNING, UNKNOWN
+from runbundle.run.log.manifest import RUNNING, UNKNOWN
 from runbundle.run.run import open_run
 from runbundle.store.conditions import kept_bytes, packages
 

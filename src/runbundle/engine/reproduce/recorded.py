@@ -13,7 +13,7 @@ from runbundle.base.errors import InvalidName
 from runbundle.contract.layout import STANDARD
 from runbundle.io.confine import check_confined, inside
 from runbundle.run.run import Run
-from runbundle.run.secrets import masks
+from runbundle.run.settings.secrets import masks
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 

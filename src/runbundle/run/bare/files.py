@@ -10,7 +10,7 @@ from runbundle.io.atomic import make_folder, os_errors, replace_file, sync_folde
 from runbundle.io.confine import refuse_special
 from runbundle.run.artifacts import write_at
 from runbundle.run.given import given_path
-from runbundle.run.manifest import MANIFEST
+from runbundle.run.log.manifest import MANIFEST
 from runbundle.run.runio import RunIO, joined
 from runbundle.run.seal import is_sealed
 

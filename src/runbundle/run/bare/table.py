@@ -15,7 +15,7 @@ from runbundle.io.table.parts import Appended, Cutting, Part
 from runbundle.io.table.rows import Rows
 from runbundle.io.table.scan import Between, scan, schema_of
 from runbundle.run.bare.files import absolute, enclosing_run, handle_of
-from runbundle.run.follow import follow
+from runbundle.run.log.follow import follow
 from runbundle.run.runio import RunIO
 from runbundle.run.tables.members import TableInfo, tables_of
 from runbundle.run.tables.reading import content_of

@@ -27,13 +27,13 @@ from runbundle.contract.record import ArtifactRecord
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import inside
 from runbundle.io.hashcache import cached_hash
-from runbundle.run.follow import load_state
 from runbundle.run.given import given_name
-from runbundle.run.manifest import MANIFEST, read_manifest
+from runbundle.run.log.follow import load_state
+from runbundle.run.log.manifest import MANIFEST, read_manifest
+from runbundle.run.log.state import RunState
 from runbundle.run.models.aliases import alias_of
 from runbundle.run.models.model import MODELS, Model, model_paths, place_of, read_model
 from runbundle.run.seal import is_sealed, read_seal
-from runbundle.run.state import RunState
 
 _FORMS = "local://<path below models/>, model://<skill>/<name>@<alias>, run://<project>/<run_id>/<artifact_id>"
 _SCHEME = re.compile(r"(local|model|run)://(.+)", re.DOTALL)

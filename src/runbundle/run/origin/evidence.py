@@ -20,7 +20,7 @@ from runbundle.io.unseen import UnseenFolder
 from runbundle.run.origin.code import Changes, GitState, current_folder, submodules_of
 from runbundle.run.origin.newfiles import NewFiles
 from runbundle.run.origin.provenance import installed_packages
-from runbundle.run.secrets import Shown, mask_text
+from runbundle.run.settings.secrets import Shown, mask_text
 
 FOLDER = "provenance"
 LOCK_FILES = ("uv.lock", "pylock.toml")

@@ -9,7 +9,7 @@ from typing import Any
 from runbundle.base.errors import ArtifactNotFound
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.io.table.parts import Part, complete
-from runbundle.run.state import RunState
+from runbundle.run.log.state import RunState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from runbundle.base import jsontext
 from runbundle.base.errors import DecodeError, ManifestCorrupt, RunNotFound, UnsupportedVersion
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
-from runbundle.run.state import RunState
+from runbundle.run.log.state import RunState
 
 MANIFEST = "run_manifest.json"
 SCHEMA_VERSION = 1

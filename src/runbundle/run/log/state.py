@@ -17,7 +17,7 @@ from runbundle.base import jsontext
 from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.contract.spec import Outcome
-from runbundle.run.lines import CREATOR, Record, as_damage, check_fields
+from runbundle.run.log.lines import CREATOR, Record, as_damage, check_fields
 
 
 class Ending(NamedTuple):

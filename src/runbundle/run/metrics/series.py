@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from runbundle.base.errors import LogCorrupt
 from runbundle.base.jsontext import read_number, spell_number
 from runbundle.contract.record import Pointer
-from runbundle.run.follow import log_paths
-from runbundle.run.lines import CREATOR, METRICS_STEM, check_line, scan_of
+from runbundle.run.log.follow import log_paths
+from runbundle.run.log.lines import CREATOR, METRICS_STEM, check_line, scan_of
 
 INLINE_POINTS = 10_000
 _BATCH = 512

@@ -11,8 +11,8 @@ from runbundle.base.errors import RunNotFound
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import refused
 from runbundle.io.journal import Scan
-from runbundle.run.lines import CREATOR, LOG_STEM, is_log, log_name, log_writer, scan_of
-from runbundle.run.state import RunState
+from runbundle.run.log.lines import CREATOR, LOG_STEM, is_log, log_name, log_writer, scan_of
+from runbundle.run.log.state import RunState
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from runbundle.run.config import Config, below, texts
+from runbundle.run.settings.config import Config, below, texts
 
 _WORDS = frozenset(
     (

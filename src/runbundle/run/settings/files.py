@@ -16,9 +16,9 @@ from runbundle.contract.declaration import from_mapping
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
 from runbundle.io.formats import yaml
-from runbundle.run.config import Config, take_config
-from runbundle.run.manifest import read_manifest
-from runbundle.run.secrets import Shown, shown
+from runbundle.run.log.manifest import read_manifest
+from runbundle.run.settings.config import Config, take_config
+from runbundle.run.settings.secrets import Shown, shown
 
 CONFIG, CONFIG_RESOLVED, CONTRACT = "config.yaml", "config_resolved.yaml", "contract.json"
 DIGEST_FIELDS = {CONFIG: "config_sha256", CONFIG_RESOLVED: "config_resolved_sha256"}

@@ -1,0 +1,1 @@
+"""Metrics: ``log`` appends points, ``series`` reads them back."""
