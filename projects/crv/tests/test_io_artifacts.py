@@ -279,7 +279,7 @@ def test_the_steps_of_a_write_are_in_the_order_that_keeps_it(tmp_path: Path, mon
     monkeypatch.setattr(os, "fsync", seen_sync)
     monkeypatch.setattr(os, "replace", seen_replace)
     write_text_atomic(f"{tmp_path}/a.txt", "text")
-    (synced, temporary), (replaced, pair), (last, folder) = steps
+    (synced, temporary), (replaced, pair), (last, folder) = steps[-3:]
     assert (synced, replaced, last) == ("fsync", "replace", "fsync")
     assert pair == f"{temporary} {tmp_path}/a.txt"
     assert re.fullmatch(rf"{re.escape(str(tmp_path))}/\.tmp-\S+", temporary)

@@ -28,6 +28,8 @@ _WAIT_BEFORE = 1  # SYNC_FILE_RANGE_WAIT_BEFORE
 class FileSystem:
     """A file system that is watched for failures from now on. Let go of it when it is not needed any more."""
 
+    _fd = -1  # where opening fails
+
     def __init__(self, folder: str) -> None:
         self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.device = os.fstat(self._fd).st_dev

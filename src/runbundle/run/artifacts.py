@@ -18,8 +18,10 @@ from runbundle.base.errors import (
     ArtifactNotFound,
     ConflictError,
     ContractError,
+    CorruptError,
     InvalidInputError,
     InvalidType,
+    InvalidValue,
     StageError,
 )
 from runbundle.base.ids import fold
@@ -304,7 +306,11 @@ def _taken(fmt: Format, data: bytes) -> Encoded:
     """Bytes that are of a format already, as they are; read once, to know that they are."""
     if fmt.name == "file":
         return fmt.encode(data)
-    return dataclasses.replace(fmt.encode(fmt.decode(data, {})), write=lambda sink: sink.write(data))
+    try:
+        value = fmt.decode(data, {})
+    except CorruptError as error:
+        raise InvalidValue(f"The bytes are not {fmt.name}: {error.what}", hint="Nothing was written") from error
+    return dataclasses.replace(fmt.encode(value), write=lambda sink: sink.write(data))
 
 
 def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:

@@ -217,9 +217,8 @@ class Run:
             return table_content(self.path, found, lambda: self._table_now(table))
 
     def _table_now(self, name: str) -> TableInfo:
-        """What is in a table by now, if the run is open: the process that has it may have merged parts."""
-        if not self.is_sealed:
-            self._read_on()
+        """What is in a table by now: a process that has, or had, the run open may have merged parts."""
+        self._read_on()
         return find_table(self.state, name, run=self.run_id)
 
     def _read_on(self) -> bool:

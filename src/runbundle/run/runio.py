@@ -31,7 +31,7 @@ from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
 from runbundle.run.settle import settle
 from runbundle.run.stages import Stage, skip
-from runbundle.run.tables.members import TableInfo, find_table
+from runbundle.run.tables.members import TARGET_ROWS, TableInfo, find_table
 from runbundle.run.textlog import TextLog
 
 if TYPE_CHECKING:
@@ -341,13 +341,15 @@ class RunIO:
         Raises:
             InvalidValue: a column is unknown, missing, of another type, empty or out of range; ``bucket_by`` falls, or
                 is below zero; or there are no rows. InvalidType: it is no Polars DataFrame.
-            ContractError: the table is not declared. StageError, RunSealed: as ``write``.
+            ContractError: the table is not declared, or has other buckets. InvalidName: no table can have the name.
+            ArtifactExists: something else lies in its folder. StageError, RunSealed: as ``write``.
+            UnavailableError: the disk refused; nothing was appended.
         """
         from runbundle.run.tables.appending import Asked, append  # noqa: PLC0415 - few runs have tables
 
         return append(self._session, table, frame, Asked(bucket_by, bucket_size))
 
-    def compact(self, table: str | None = None, *, target_rows: int = 1_000_000) -> None:
+    def compact(self, table: str | None = None, *, target_rows: int = TARGET_ROWS) -> None:
         """Merge the small parts of a table, or of all tables, before the run is sealed; the rows stay the same.
 
         The content hash of a table stays the same as well. Killed at any point, every row is there once. For the

@@ -75,7 +75,7 @@ class Gathered:
     def path_column(self) -> str:
         """A name for a column of paths that no column of the tables has."""
         name = "path"
-        while name in self.columns:
+        while name in map(str.casefold, self.columns):
             name += "_"
         return name
 
@@ -126,10 +126,24 @@ def gather(folders: Iterable[Path], wanted: Wanted, progress: Progress | None = 
         ) from next(iter(damaged.values()))
     if not tables:
         raise _not_found(wanted.name, chosen, damaged)
+    _refuse_twins([table.run for table in tables])
     by = {table.info.bucket_by for table in tables}
     if wanted.between is not None and len(by) > 1:
         raise InvalidValue(f"The tables have buckets by {', '.join(sorted(map(str, by)))}: between is of one")
     return Gathered(tables, _columns(tables), by.pop() if len(by) == 1 else None, wanted.between, damaged)
+
+
+def _refuse_twins(runs: Sequence[Run]) -> None:
+    """Whether the id of each run tells it from the others: ids are unique in a project, not in a store."""
+    seen: dict[str, Run] = {}
+    for run in runs:
+        other = seen.setdefault(run.path.name, run)
+        if other is not run:
+            raise InvalidValue(
+                f"Two runs have the id {run.path.name}: one of the project {other.manifest['project_name']}, one of "
+                f"{run.manifest['project_name']}",
+                hint="Choose runs of one project: runs=\"project_name = '...'\"",
+            )
 
 
 def told_of(damaged: Mapping[Path, RunbundleError]) -> str:
@@ -173,9 +187,7 @@ def _tables(
             try:
                 found = _table(run, wanted, progress)
             except CorruptError:
-                if run.is_sealed:
-                    raise
-                run.refresh()  # who writes it may have merged parts meanwhile
+                run.refresh()  # who writes it, or wrote it then, may have merged parts meanwhile
                 found = _table(run, wanted, progress)
         if found is not None:
             yield found

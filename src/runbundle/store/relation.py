@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runbundle.base.errors import InvalidType, InvalidValue
+from runbundle.base.errors import InvalidType, InvalidValue, UnavailableError
 from runbundle.io.formats.base import need
 from runbundle.store.gathered import RUN_OF_PLACE, Gathered
 from runbundle.store.rowrule import RUN_ID
 
 if TYPE_CHECKING:
     import duckdb
+
+_PATTERN = frozenset("*?[")
 
 
 def relation(connection: duckdb.DuckDBPyConnection, found: Gathered, where: str | None) -> duckdb.DuckDBPyRelation:
@@ -27,6 +29,7 @@ def relation(connection: duckdb.DuckDBPyConnection, found: Gathered, where: str 
     needed = need("duckdb", "duckdb")
     if not isinstance(connection, needed.DuckDBPyConnection):
         raise InvalidType(f"connection is one of DuckDB, not {type(connection).__name__}", hint="Give duckdb.connect()")
+    _refuse_unclear(found)
     first = found.tables[0]
     wanted = found.parts or [(first, first.info.parts[0])]  # a relation needs a file; the range leaves none of its rows
     is_uniform = len({part.columns for _, part in wanted}) == 1  # then no file is opened before it is read
@@ -40,7 +43,12 @@ def relation(connection: duckdb.DuckDBPyConnection, found: Gathered, where: str 
         "pattern": RUN_OF_PLACE,
         "by_name": not is_uniform,
     }
-    rows: duckdb.DuckDBPyRelation = connection.sql(text, params=given)
+    try:
+        rows: duckdb.DuckDBPyRelation = connection.sql(text, params=given)
+    except needed.Error as error:
+        raise UnavailableError(
+            f"DuckDB cannot read the parts: {str(error).partition(chr(10))[0][:200]}", hint="Read them by Polars"
+        ) from error
     if found.between is not None and found.bucket_by is not None:
         for sign, end in zip((">=", "<="), found.between, strict=True):
             rows = rows if end is None else rows.filter(f"{_quoted(found.bucket_by)} {sign} {end}")
@@ -51,6 +59,27 @@ def relation(connection: duckdb.DuckDBPyConnection, found: Gathered, where: str 
             f"The rule {str(where)[:200]!r} cannot be understood: {str(error).partition(chr(10))[0][:200]}",
             hint="It is a SQL WHERE, as DuckDB understands it",
         ) from error
+
+
+def _refuse_unclear(found: Gathered) -> None:
+    """Whether DuckDB can tell all columns and files apart: to it names have no case, and paths are patterns.
+
+    Raises:
+        InvalidValue: it cannot.
+    """
+    seen: dict[str, str] = {RUN_ID: RUN_ID}
+    for name in found.columns:
+        other = seen.setdefault(name.casefold(), name)
+        if other != name:
+            raise InvalidValue(
+                f"The columns {other!r} and {name!r} are one to DuckDB", hint="Read the table without connection="
+            )
+    for table in found.tables:
+        if not _PATTERN.isdisjoint(str(table.run.path)):
+            raise InvalidValue(
+                f"The folder {table.run.path} would be a pattern to DuckDB, which takes * ? [ for signs",
+                hint="Read the table without connection=, or move the store",
+            )
 
 
 def _quoted(name: str) -> str:

@@ -44,8 +44,9 @@ def json_text(_: Sequence[str], batches: Batches) -> Iterator[bytes]:
     """One array of objects, each on a line."""
     lead = b"[\n"
     for batch in batches:
-        for row in _objects(batch):
-            yield lead + row
+        rows = b",\n".join(_objects(batch))
+        if rows:
+            yield lead + rows
             lead = b",\n"
     yield b"\n]\n" if lead == b",\n" else b"[]\n"
 
@@ -101,7 +102,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, timedelta):
-        return f"PT{value.total_seconds()}S"
+        seconds, micros = divmod(value // timedelta(microseconds=1), 10**6)
+        return f"PT{seconds}.{micros:06d}S" if seconds >= 0 else f"-{_plain(-value)}"
     if hasattr(value, "isoformat"):  # which orjson spells, but the standard library does not
         return value.isoformat()
     if hasattr(value, "to_list"):  # a list within a list, as Polars gives it

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runbundle.base.errors import CorruptError, MissingExtra, UnsupportedFormat
 from runbundle.contract.comparison import EXACT, By, Comparison
 from runbundle.io.formats.base import need
+from runbundle.io.table.scan import scan, schema_of
 from runbundle.run.run import Run
 from runbundle.run.tables.members import TableInfo
 from runbundle.store.compared import Compared, told_of
@@ -69,10 +70,13 @@ def _have_equal_rows(left: Run, right: Run, one: TableInfo, other: TableInfo) ->
 def _difference(left: Run, right: Run, one: TableInfo, other: TableInfo, rule: Comparison) -> Difference:
     found = Difference(rule)
     is_checked = one.rows == other.rows  # by the content hash
+    sides = [(run, table, schema_of(run.path, table.parts)) for run, table in ((left, one), (right, other))]
     for between in _ranges(one, other):
         before, after = (
-            run.table(table.name, between=between, check=not is_checked).collect()
-            for run, table in ((left, one), (right, other))
+            scan(
+                run.path, table.parts, bucket_by=table.bucket_by, between=between, check=not is_checked, schema=schema
+            ).collect()
+            for run, table, schema in sides
         )
         place = "" if between is None else f"{one.bucket_by} {between[0]} to {between[1]}"
         _compare_rows(found, place, before, after)

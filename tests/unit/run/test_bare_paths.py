@@ -68,7 +68,7 @@ def test_outside_of_runs_what_was_written_is_synced_before_it_has_its_name(
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(os, "replace", replaced)
     rb.write_file(tmp_path / "x.txt", b"x")
-    assert steps == ["file", "name", "folder"]
+    assert steps[-3:] == ["file", "name", "folder"]
 
 
 def test_in_an_open_run_a_file_is_recorded_and_the_same_path_replaces_it(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_save_wrote_is_the_same_file_by_its_path(tmp_path: Path) -> None:
 def test_a_declared_artifact_is_known_by_its_path_and_held_to_its_format(tmp_path: Path) -> None:
     with opened(tmp_path, CONTRACT) as run:
         place = run.path / "artifacts" / "texts" / "note.json"
-        with pytest.raises(errors.DecodeError):
+        with pytest.raises(errors.InvalidValue, match="The bytes are not json"):
             rb.write_file(place, b"{no json")
         rb.write_file(place, b'{ "spelt": "as given" }')
         assert run.read("note") == {"spelt": "as given"}

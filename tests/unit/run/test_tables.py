@@ -661,3 +661,34 @@ def test_by_its_id_and_by_its_name_a_table_is_held_to_the_same_rows(tmp_path: Pa
         for name in ("events", TABLE):
             with pytest.raises(errors.InvalidValue, match="no column 'odd'"):
                 run.append(name, frame(3).with_columns(odd=pl.lit(1)))
+
+
+def test_a_folder_whose_name_looks_like_a_pattern_holds_tables_as_any(tmp_path: Path) -> None:
+    store = tmp_path / "a[1]*?"
+    with free(store) as run:
+        grown(run, frame(1), frame(22))
+        run.compact()
+    assert ticks(rb.open_run(run.path).table(TABLE)) == [1, 22]
+    alone = rb.Table(store / "alone", rb.TableSpec("tick"))
+    alone.append(frame(3))
+    (store / "alone" / "manifest.jsonl").unlink()
+    assert ticks(rb.Table(store / "alone", rb.TableSpec("tick")).scan()) == [3]
+
+
+def test_who_read_the_log_before_a_merge_and_the_seal_reads_the_merged_parts(tmp_path: Path) -> None:
+    with free(tmp_path) as run:
+        grown(run, frame(1), frame(2))
+        reader = rb.open_run(run.path)
+        assert len(reader.tables[TABLE].parts) == 2
+        bare = rb.Table(run.path / "artifacts" / "world" / "events")
+        assert ticks(bare.scan()) == [1, 2]
+        run.compact()
+    assert ticks(reader.table(TABLE)) == [1, 2]
+    assert reader.content_sha256(TABLE) == bare.content_sha256()
+
+
+def test_a_size_of_buckets_without_buckets_is_refused_by_every_writer(tmp_path: Path) -> None:
+    with free(tmp_path) as run:
+        with pytest.raises(errors.ContractError, match="bucket_size None, not 50"):
+            run.append("facts", pl.DataFrame({"x": [1]}), bucket_size=50)
+        run.append("facts", pl.DataFrame({"x": [1]}))

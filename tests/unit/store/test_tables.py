@@ -311,3 +311,28 @@ except rb.errors.MissingExtra as error:
         store,
     )
     assert done.stdout.splitlines() == ["120", 'Install it: pip install "runbundle[duckdb]"'], done.stderr
+
+
+def test_two_runs_of_one_id_are_told_and_one_project_can_be_chosen(tmp_path: Path) -> None:
+    for project in ("one", "other"):
+        with rb.Project(project, store=tmp_path).start(run_id="same") as run:
+            run.append("rows", pl.DataFrame({"x": [1, 2]}))
+    with pytest.raises(errors.InvalidValue, match="Two runs have the id same: one of the project"):
+        rb.tables(tmp_path, "rows")
+    assert rb.tables(tmp_path, "rows", runs="project_name = 'one'").collect().height == 2
+
+
+def test_what_duckdb_cannot_tell_apart_is_refused(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    with rb.start("one", store=tmp_path) as run:
+        run.append("rows", pl.DataFrame({"Path": ["x"], "y": [1]}))
+        run.append("twins", pl.DataFrame({"tick": [1], "Tick": [3]}))
+    with duckdb.connect() as connection:
+        assert rb.tables(tmp_path, "rows", connection=connection).fetchall()[0][1:] == ("x", 1)
+        with pytest.raises(errors.InvalidValue, match="'tick' and 'Tick' are one to DuckDB"):
+            rb.tables(tmp_path, "twins", connection=connection)
+        store = tmp_path / "a*b"
+        with rb.start("one", store=store) as run:
+            run.append("rows", pl.DataFrame({"y": [1]}))
+        with pytest.raises(errors.InvalidValue, match="would be a pattern to DuckDB"):
+            rb.tables(store, "rows", connection=connection)

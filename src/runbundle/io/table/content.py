@@ -106,12 +106,19 @@ def _add(columns: dict[str, list[hashlib._Hash]], kinds: dict[str, str], name: s
     elif dtype == pl.UInt64:
         data.update(_numbers(column.fill_null(0), pl.UInt64))
     elif dtype.is_integer() or dtype.is_temporal() or dtype == pl.Boolean:
-        kinds[name] = str(dtype).lower() if dtype.is_temporal() else kinds[name]
+        kinds[name] = _kind_of_time(dtype) if dtype.is_temporal() else kinds[name]
         data.update(_numbers(column.to_physical().fill_null(0), pl.Int64))
     elif dtype != pl.Null:
         raise UnsupportedFormat(
             f"The column {name!r} is {dtype}, of which no content hash is agreed", hint="Cast it to numbers or text"
         )
+
+
+def _kind_of_time(dtype: Any) -> str:
+    """A type of times as the format spells it: with the unit of its counts, and its zone if it has one."""
+    parameters = [text for name in ("time_unit", "time_zone") if (text := getattr(dtype, name, None))]
+    name: str = dtype.base_type().__name__.lower()
+    return f"{name}[{','.join(parameters)}]" if parameters else name
 
 
 def _numbers(column: pl.Series, dtype: Any) -> bytes:

@@ -17,6 +17,7 @@ from runbundle.base.errors import ContractError, UnavailableError
 from runbundle.io.atomic import Staged, make_folder, replace_file, sync_folder
 from runbundle.io.confine import refuse_links
 from runbundle.io.folderlock import folder_lock
+from runbundle.io.safefolders import make_safe_folder
 from runbundle.io.table import manifest
 from runbundle.io.table.manifest import Buckets
 from runbundle.io.table.parts import Appended, Cutting, Part, complete, cut, part_buckets, part_paths, read_part
@@ -152,14 +153,7 @@ class FolderTable:
         return manifest.header_line(self._cutting.table, begun or own)
 
     def _make_folder_of(self, path: str) -> None:
-        folder = (self.folder / path).parent
-        missing = []
-        while not folder.is_dir():
-            missing.append(folder)
-            folder = folder.parent
-        for each in reversed(missing):
-            make_folder(each)
-            sync_folder(each.parent)
+        make_safe_folder((self.folder / path).parent)
 
     def _lock(self) -> AbstractContextManager[None]:
         make_folder(self.folder)

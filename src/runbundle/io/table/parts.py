@@ -204,7 +204,8 @@ def part_buckets(folder: Path, path: str) -> tuple[str | None, int]:
 
 
 def _metadata(place: Path) -> Mapping[str, Any]:
-    told = need("polars", "tables").read_parquet_metadata(place).get(METADATA_KEY)
+    with place.open("rb") as stream:  # a path would be taken for a pattern
+        told = need("polars", "tables").read_parquet_metadata(stream).get(METADATA_KEY)
     if told is None:
         raise ValueError("it is no part of a table")
     found = jsontext.parse(told)

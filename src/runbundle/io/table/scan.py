@@ -133,7 +133,8 @@ def schema_of(folder: Path, parts: Sequence[Part]) -> Any:
     found: dict[str, Any] = {}
     for part in kinds.values():
         try:
-            columns = polars.read_parquet_schema(f"{folder}/{part.path}")
+            with open(f"{folder}/{part.path}", "rb") as stream:  # a path would be taken for a pattern
+                columns = polars.read_parquet_schema(stream)
         except (OSError, polars.exceptions.PolarsError) as error:
             raise _changed(folder, part, f"cannot be read: {str(error)[:200]}") from error
         for name, dtype in columns.items():

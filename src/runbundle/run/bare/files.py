@@ -1,4 +1,4 @@
-"""Files and tables by their bare paths: in an open run they are recorded, in a sealed one refused, elsewhere plain."""
+"""Files by their bare paths, and which run a path lies in."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from runbundle.base.errors import InvalidName, InvalidType, RunSealed
-from runbundle.io.atomic import make_folder, os_errors, replace_file, sync_folder
+from runbundle.io.atomic import os_errors, replace_file
 from runbundle.io.confine import refuse_special
+from runbundle.io.safefolders import make_safe_folder
 from runbundle.run.artifacts import write_at
 from runbundle.run.given import given_path
 from runbundle.run.log.manifest import MANIFEST
@@ -20,7 +21,7 @@ def write_file(path: str | Path, data: bytes) -> None:
 
     Folders that are missing are made. Inside a run that is open, by this process or another, the file is recorded as
     well: as the declared artifact that has this path, else as one that no contract declares. The same path again
-    replaces it.
+    replaces it; in a run, by the process that wrote it.
 
     Args:
         path: where to; a symbolic link there is replaced, not followed.
@@ -29,7 +30,7 @@ def write_file(path: str | Path, data: bytes) -> None:
     Raises:
         RunSealed: the run that the path lies in is finished. RunClosed: no process has that run open.
         InvalidType: ``data`` is not bytes. InvalidName: the path names no file, or a pipe, socket or device is there.
-        InvalidName, InvalidValue, ContractError: the run cannot take it.
+        InvalidName, InvalidValue, ContractError: the run cannot take it. ConflictError: another process wrote it there.
         UnavailableError: the disk refused; what was there is there.
     """
     if not isinstance(data, bytes | bytearray | memoryview):
@@ -40,7 +41,7 @@ def write_file(path: str | Path, data: bytes) -> None:
     refuse_special(place)
     run_dir = enclosing_run(place)
     if run_dir is None:
-        _make_folder(place.parent)
+        make_safe_folder(place.parent)
         replace_file(place, data, sync=True)
         return
     run = handle_of(run_dir)
@@ -78,16 +79,3 @@ def handle_of(run_dir: Path) -> RunIO:
             path=run_dir,
         )
     return joined(run_dir)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, each name safe from a power cut."""
-    missing = []
-    while not folder.is_dir():
-        missing.append(folder)
-        if folder == folder.parent:
-            break
-        folder = folder.parent
-    for each in reversed(missing):
-        make_folder(each)
-        sync_folder(each.parent)

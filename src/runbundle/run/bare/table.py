@@ -18,7 +18,7 @@ from runbundle.run.bare.files import absolute, enclosing_run, handle_of
 from runbundle.run.log.follow import follow
 from runbundle.run.runio import RunIO
 from runbundle.run.tables.members import TableInfo, tables_of
-from runbundle.run.tables.reading import content_of
+from runbundle.run.tables.reading import content_of, read_table, table_content
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,7 +28,8 @@ class Table:
     """A table by its folder. In the folder of an open run it is a table of that run; elsewhere it stands alone.
 
     Alone, each append is whole and safe from a power cut when it returns, by any number of processes at once; beside
-    the parts lies ``manifest.jsonl``, a line for each append, which is made anew from the parts where it is lost.
+    the parts lies ``manifest.jsonl``, a line for each append. Where it is lost or lacks some, the parts are asked
+    themselves, at each reading; ``rebuild`` writes it anew.
 
     Args:
         folder: of the table; the first append makes it.
@@ -89,10 +90,13 @@ class Table:
 
     def scan(self, between: Between | None = None, *, check: bool = True) -> pl.LazyFrame:
         """The rows as a LazyFrame; arguments and errors as ``Run.table``."""
-        parts = self.parts()
+        found = self._info()
+        parts = self._standing_alone().parts() if found is None else found.parts
         if not parts:
             raise ArtifactNotFound(f"There is no table in {self.folder}", hint="Append rows first", path=self.folder)
-        return scan(self.folder, parts, bucket_by=self._bucket_by(), between=between, check=check)
+        if found is None:
+            return scan(self.folder, parts, bucket_by=self._bucket_by(), between=between, check=check)
+        return read_table(self._run_dir(found), found, self._info_again, between=between, check=check)
 
     def rebuild(self) -> tuple[Part, ...]:
         """Make the manifest anew from the parts that are there; in a run its log is the manifest, and nothing is done.
@@ -104,12 +108,22 @@ class Table:
 
     def content_sha256(self) -> str:
         """The hash of what the table holds; as ``Run.content_sha256``."""
-        return content_of(self.folder, self.parts(), self._bucket_by())
-
-    def _bucket_by(self) -> str | None:
         found = self._info()
         if found is not None:
-            return found.bucket_by
+            return table_content(self._run_dir(found), found, self._info_again)
+        return content_of(self.folder, self.parts(), self._bucket_by())
+
+    def _run_dir(self, found: TableInfo) -> Path:
+        """The folder of the run that tells of the table."""
+        return self.folder.parents[found.folder.count("/")]
+
+    def _info_again(self) -> TableInfo:
+        found = self._info()
+        if found is None:
+            raise ArtifactNotFound(f"There is no table in {self.folder} any more", path=self.folder)
+        return found
+
+    def _bucket_by(self) -> str | None:
         begun = self._standing_alone().buckets()
         return self._spec.bucket_by if begun is None else begun[0]
 

@@ -154,7 +154,7 @@ def _undeclared(session: Session, name: str, asked: Asked, there: TableInfo | No
 
 def _refuse_other_buckets(table: Growing, asked: Asked, *, is_said: bool = False) -> None:
     """``is_said``: what is asked is what another writer said, None not being nothing then."""
-    has = table.cutting.bucket_by, None if is_said and table.cutting.bucket_by is None else table.cutting.bucket_size
+    has = table.cutting.bucket_by, None if table.cutting.bucket_by is None else table.cutting.bucket_size
     for name, here, value in zip(("bucket_by", "bucket_size"), has, (asked.bucket_by, asked.bucket_size), strict=True):
         if value != here and (is_said or value is not None):
             one, other = (value, here) if is_said else (here, value)

@@ -13,9 +13,7 @@ from runbundle.io.table.parts import Cut, Part, cut
 from runbundle.io.table.scan import scan
 from runbundle.run.session import Session
 from runbundle.run.tables.appending import Asked, Growing, growing, put_part, retire, say_part
-from runbundle.run.tables.members import find_table, records_of
-
-TARGET_ROWS = 1_000_000
+from runbundle.run.tables.members import TARGET_ROWS, find_table, records_of
 
 _Pair = tuple[Part, ArtifactRecord]
 
@@ -116,7 +114,11 @@ def _merged(session: Session, table: Growing, parts: list[Part]) -> Cut:
     cuts = cut(frame, table.cutting, session.clock)
     rows = sum(part.rows for part in parts)
     if frame.height != rows or len(cuts) != 1 or cuts[0].bucket != parts[0].bucket:
-        raise CorruptError(f"The parts of {table.artifact_id} hold {frame.height} rows, and {rows} were recorded")
+        raise CorruptError(
+            f"The parts of {table.artifact_id} hold {frame.height} rows, and {rows} were recorded",
+            hint="`runbundle verify` tells which file was changed; restore it from a copy",
+            path=session.run_dir / table.folder,
+        )
     return cuts[0]
 
 

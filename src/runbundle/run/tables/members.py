@@ -11,6 +11,8 @@ from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.io.table.parts import Part, complete
 from runbundle.run.log.state import RunState
 
+TARGET_ROWS = 1_000_000  # of a part, as far as parts are merged
+
 
 @dataclass(frozen=True, slots=True)
 class TableInfo:
