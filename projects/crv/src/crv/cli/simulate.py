@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from crv.cli.arguments import add_settings, add_store
+from crv.cli.arguments import add_settings, add_store, given, once
 from crv.cli.progress import shown
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> int:
     from crv.engine.one_run import simulate  # noqa: PLC0415 - NumPy and Polars load where they work
     from crv.engine.settings import Settings, parsed  # noqa: PLC0415
 
-    given = {name: getattr(options, name) for name in ("agents", "ticks", "seed") if getattr(options, name) is not None}
-    settings = Settings().changed({**dict(map(parsed, options.set)), **given})
+    named = given(agents=options.agents, ticks=options.ticks, seed=options.seed)
+    settings = Settings().changed(once([*map(parsed, options.set), *named]))
     with shown() as progress:
         done = simulate(settings, options.store, is_drawn=not options.no_figure, progress=progress)
     print(json.dumps(done.to_json(), sort_keys=True) if options.json else text_of(done))
