@@ -73,6 +73,15 @@ def test_sweep_prints_a_line_for_each_run(tmp_path: Path, capfd: Captured) -> No
     assert {(run.config["mind"]["trend"], run.config["seed"]) for run in runs} == {(0, 1), (0, 2), (0.5, 1), (0.5, 2)}
 
 
+@pytest.mark.parametrize("command", ["simulate", "sweep"])
+def test_all_settings_are_listed_and_nothing_is_simulated(command: str, tmp_path: Path, capsys: Captured) -> None:
+    code, out, _ = call(capsys, command, "--list-settings", "--store", tmp_path)
+    assert (code, list(tmp_path.iterdir())) == (0, [])
+    assert [line.split() for line in out.splitlines() if line.startswith("mind.trend")] == [
+        ["mind.trend", "0.5", "0", "to", "5"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "seeds", "agents"),
     [

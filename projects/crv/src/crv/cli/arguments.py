@@ -27,7 +27,10 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=NUMBER",
         action="append",
         default=[],
-        help="any other setting, mind.trend=0.8 say; may be given again (README: what can be set)",
+        help="any other setting, mind.trend=0.8 say; may be given again (--list-settings: what there is)",
+    )
+    parser.add_argument(
+        "--list-settings", action="store_true", help="print all settings with default and range, and exit"
     )
 
 

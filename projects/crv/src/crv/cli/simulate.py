@@ -27,8 +27,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Simulate, and print where the run lies and what came of it."""
     from crv.engine.one_run import simulate  # noqa: PLC0415 - NumPy and Polars load where they work
-    from crv.engine.settings import Settings, parsed  # noqa: PLC0415
+    from crv.engine.settings import Settings, described, parsed  # noqa: PLC0415
 
+    if options.list_settings:
+        print(described())
+        return 0
     named = given(agents=options.agents, ticks=options.ticks, seed=options.seed)
     settings = Settings().changed(once([*map(parsed, options.set), *named]))
     with shown() as progress:

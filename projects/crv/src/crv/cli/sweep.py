@@ -39,9 +39,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Simulate all, print a line for each as it ends, and say by the exit code whether all went well."""
-    from crv.engine.settings import Settings, parsed  # noqa: PLC0415 - NumPy and Polars load where they work
+    from crv.engine.settings import Settings, described, parsed  # noqa: PLC0415 - NumPy and Polars load where they work
     from crv.engine.sweep import Task, grid, sweep  # noqa: PLC0415
 
+    if options.list_settings:
+        print(described())
+        return 0
     if options.jobs < 1:
         raise rb.errors.InvalidValue(f"--jobs is {options.jobs}", hint="Give 1 or more")
     fixed = [*map(parsed, options.set), *given(ticks=options.ticks)]

@@ -106,6 +106,15 @@ def flat(settings: Any, before: str = "") -> dict[str, Any]:
     return found
 
 
+def described() -> str:
+    """All settings for people: a line each, with its default and its range."""
+    lines = [("setting", "default", "range")]
+    for name, value in flat(Settings()).items():
+        low, high = map(_bound, RANGES[name])
+        lines.append((name, str(value), f"{low} to {high}"))
+    return "\n".join(f"{name:<20}{default:>8}  {bounds}" for name, default, bounds in lines)
+
+
 def parsed(text: str) -> tuple[str, int | float]:
     """``mind.trend=0.5`` as a name and a number.
 
