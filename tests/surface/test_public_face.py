@@ -81,9 +81,9 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     [
         (0, "completed () no bread today"),
         (1, "completed 2"),
-        (5, "4 (4, 4) ()"),
-        (7, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
-        (9, "within tolerance lr: 0.1, then 0.2 loss: 0.9, then 0.8"),
+        (6, "4 (4, 4) ()"),
+        (8, '{\n  "weights": [\n    0.1,\n    0.2\n  ]\n}\n\ntrain'),
+        (10, "within tolerance lr: 0.1, then 0.2 loss: 0.9, then 0.8"),
     ],
     ids=["contract", "resume", "predictions", "models", "diff"],
 )
@@ -97,11 +97,16 @@ def test_the_examples_of_tables_run(tmp_path: Path) -> None:
     for library in ("polars", "duckdb"):
         pytest.importorskip(library, reason=f"{library} is not installed")
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guide.md").read_text(encoding="utf-8"), re.DOTALL)
-    made, read = (next(code for code in examples if words in code) for words in ("run.append(", "import duckdb"))
+    made, read, joined = (
+        next(code for code in examples if words in code) for words in ("run.append(", "import duckdb", ".join(configs")
+    )
     done = run_python(made, tmp_path)
     assert (done.stdout.splitlines(), done.stderr) == (["600 3 0 299", "44.1", "2"], "")
     done = run_python(read, tmp_path)
     assert (done.stdout.splitlines()[-1], done.stderr) == ("[(1, 0.75), (2, 1.495)]", "")
+    done = run_python(joined, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ["1", "0.9975"] in [re.findall(r"[\d.]+", line) for line in done.stdout.splitlines()]
 
 
 def test_the_example_of_reproductions_runs(tmp_path: Path) -> None:

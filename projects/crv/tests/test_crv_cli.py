@@ -73,6 +73,33 @@ def test_sweep_prints_a_line_for_each_run(tmp_path: Path, capfd: Captured) -> No
     assert {(run.config["mind"]["trend"], run.config["seed"]) for run in runs} == {(0, 1), (0, 2), (0.5, 1), (0.5, 2)}
 
 
+@pytest.mark.parametrize("command", ["simulate", "sweep"])
+def test_all_settings_are_listed_and_nothing_is_simulated(command: str, tmp_path: Path, capsys: Captured) -> None:
+    code, out, _ = call(capsys, command, "--list-settings", "--store", tmp_path)
+    assert (code, list(tmp_path.iterdir())) == (0, [])
+    assert [line.split() for line in out.splitlines() if line.startswith("mind.trend")] == [
+        ["mind.trend", "0.5", "0", "to", "5"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seeds", "agents"),
+    [
+        (["--vary", "seed=1,2", "--agents", "20"], {1, 2}, {20}),
+        (["--set", "seed=3", "--vary", "agents=20,30"], {3}, {20, 30}),
+        (["--set", "agents=20"], {7}, {20}),
+    ],
+)
+def test_a_sweep_takes_every_setting_by_either_way(
+    arguments: list[str], seeds: set[int], agents: set[int], tmp_path: Path, capsys: Captured
+) -> None:
+    code, out, _ = call(capsys, "sweep", *arguments, "--jobs", "1", *SMALL, "--store", tmp_path)
+    runs = [rb.open_run(line.split()[0]) for line in out.splitlines()]
+    assert (code, len(runs)) == (0, len(seeds) * len(agents))
+    assert {run.config["seed"] for run in runs} == seeds
+    assert {run.config["agents"] for run in runs} == agents
+
+
 def test_a_sweep_tells_who_failed_and_exits_1(
     tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,9 +131,16 @@ def test_report_draws_beside_the_run_or_where_it_is_told(tmp_path: Path, capsys:
     [
         (["simulate", "--agents", "3"], 2, "agents is 3"),
         (["simulate", "--ticks", "0"], 2, "ticks is 0"),
-        (["simulate", "--set", "nothing=1"], 2, "There are no settings nothing"),
+        (["simulate", "--set", "nothing=1"], 2, "There is no setting nothing"),
         (["simulate", "--set", "mind.trend"], 2, "sets nothing"),
+        (["simulate", "--set", "trend=1"], 2, "Did you mean mind.trend?"),
+        (["simulate", "--ticks", "0"], 2, "from 1 to 10,000,000"),
+        (["simulate", "--seed", "1", "--set", "seed=2"], 2, "The setting seed is given twice"),
         (["sweep", "--vary", "mind.trend=0,x"], 2, "sets nothing"),
+        (["sweep", "--vary", "mind.trend"], 2, "'mind.trend' varies nothing"),
+        (["sweep", "--vary", "mind.trend=0,1", "--set", "mind.trend=0.5"], 2, "The setting mind.trend is given twice"),
+        (["sweep", "--vary", "seed=1,2", "--seeds", "3"], 2, "The setting seed is given twice"),
+        (["sweep", "--seeds", "1,1"], 2, "The setting seed has a value twice"),
         (["sweep", "--jobs", "0"], 2, "--jobs is 0"),
         (["report", "crv_nothing"], 3, "There is no run crv_nothing"),
         (["report", "crv_nothing", "-o", "a.jpg"], 2, "no name of a PNG"),

@@ -68,7 +68,7 @@ def test_settings_are_changed_by_their_names() -> None:
         ({"mind.low_cents": 5000, "mind.high_cents": 5000}, "mind.low_cents is not below"),
         ({"network.neighbours": 5}, "network.neighbours is 5"),
         ({"network.neighbours": 40}, "network.neighbours is 40"),
-        ({"tiks": 5}, "There are no settings tiks"),
+        ({"tiks": 5}, "There is no setting tiks"),
     ],
 )
 def test_settings_that_cannot_be_taken_are_named(values: dict[str, Any], said: str) -> None:

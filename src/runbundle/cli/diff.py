@@ -11,6 +11,7 @@ from runbundle.contract.comparison import Comparison
 from runbundle.store.compared import Compared, counts
 from runbundle.store.conditions import Change
 from runbundle.store.diff import Diff, diff
+from runbundle.store.values import Verdict
 
 _SHOWN = 40  # changes of a kind that people are shown; --json has all
 
@@ -55,8 +56,11 @@ def print_diff(found: Diff) -> None:
     _print_changes("scalars", found.scalars)
     _print_changes("series", found.series)
     print_artifacts(found.unlike)
-    told = ", ".join(f"{count} {name}" for name, count in counts(found.artifacts).items() if count)
+    found_of = counts(found.artifacts)
+    told = ", ".join(f"{count} {name}" for name, count in found_of.items() if count)
     print(f"artifacts: {told or 'none'}")
+    if found_of[Verdict.IDENTICAL.value]:
+        print("  what is the same by the logs was not read (verify reads it)")
     print(f"results: {found.verdict}")
 
 

@@ -77,7 +77,7 @@ def _show(found: Run) -> None:
     if found.summary:
         print("\nmetrics")
         for name, value in found.summary.items():
-            print(f"  {printable(name):<24} {printable(str(value))}")
+            print(f"  {printable(name):<24} {printable(str(value))}{_last_of(found, name)}")
     if found.tables:
         print(f"\ntables ({len(found.tables)})")
         print_table(("  TABLE", "ROWS", "PARTS", "BYTES", "RANGE"), map(_table, found.tables.values()))
@@ -88,6 +88,12 @@ def _show(found: Run) -> None:
             ("  ARTIFACT", "BYTES", "FILE"),
             ((f"  {record.label}", str(record.bytes), record.filename) for record in records),
         )
+
+
+def _last_of(found: Run, name: str) -> str:
+    """What is to be said of a final scalar that is the last value of a series: it is no sum, and no mean."""
+    values = found.series(name)[1] if name in found.series_names else []
+    return f" (the last of {len(values)})" if len(values) > 1 and values[-1] == found.summary[name] else ""
 
 
 def _table(table: TableInfo) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ def check_folder(folder: str) -> str:
     for part in parts:
         check_portable(part, what=f"folder {folder!r}: the part")
     if fold(parts[0]) in _ROOT_NAMES:
-        raise ContractError(f"The folder {folder!r} is kept for the library")
+        raise ContractError(f"{folder!r} is kept for the library", hint="Choose another folder or file name")
     return folder
 
 

@@ -134,8 +134,9 @@ def _column_faults(rules: Mapping[str, Any], columns: Mapping[str, Any]) -> Iter
                 yield f"the column {name!r} is missing"
             continue
         yield from _value_faults(f"column {name!r}", rule, columns[name])
-        if not rule.get("nullable", True) and columns[name]["nulls"]:
-            yield f"column {name!r} has {columns[name]['nulls']} empty cells"
+        empty = columns[name]["nulls"]
+        if not rule.get("nullable", True) and empty:
+            yield f"column {name!r} has {empty} empty cell{'s' * (empty != 1)}"
 
 
 def _value_faults(place: str, rule: Mapping[str, Any], fact: Mapping[str, Any]) -> Iterator[str]:

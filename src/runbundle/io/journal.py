@@ -492,7 +492,9 @@ def _lock(fd: int, path: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > deadline:
                 raise RunBusy(
-                    f"{path.name} is held by another writer", hint="Wait until it has ended", path=path
+                    f"{path.name} is held by another writer",
+                    hint="A process of the run is at work: wait for it or end it, then try again",
+                    path=path,
                 ) from error
             time.sleep(0.005)
         except OSError as error:

@@ -116,7 +116,11 @@ def _refuse_living(run_dir: Path) -> None:
     for writer, path in log_paths(run_dir).items():
         if has_writer(path):
             who = f"its writer {writer}" if writer else "the process that started it"
-            raise RunBusy(f"The run {run_dir.name} is written by {who}", hint="Wait until it has ended", path=path)
+            raise RunBusy(
+                f"The run {run_dir.name} is written by {who}",
+                hint="A process of the run is at work: wait for it or end it, then try again",
+                path=path,
+            )
 
 
 def _plan_logs(plan: _Plan) -> None:

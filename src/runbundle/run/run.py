@@ -42,6 +42,9 @@ class Run:
         self.path = path
         self.manifest: Mapping[str, Any] = read_manifest(path)
 
+    def __repr__(self) -> str:
+        return f"<Run {self.path}>"
+
     @property
     def run_id(self) -> str:
         """The run's id."""

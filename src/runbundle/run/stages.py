@@ -55,7 +55,7 @@ class Stage:
             return
         try:
             if error is not None:
-                self._commit(Outcome.FAILED, f"{type(error).__name__}: {error}")
+                self._commit(Outcome.FAILED, _reason(error))
                 return
             self._settle()
             outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
@@ -78,7 +78,7 @@ class Stage:
         try:
             settle(self._session)
         except RunbundleError as error:
-            self._commit(Outcome.FAILED, f"{type(error).__name__}: {error}")
+            self._commit(Outcome.FAILED, _reason(error))
             raise
 
     def _commit(self, outcome: Outcome, *reasons: str) -> None:
@@ -146,6 +146,11 @@ def finish_moves(session: Session) -> None:
         has_moved = (session.run_dir / target).exists()
         if source not in in_force and not has_moved and (session.run_dir / source).is_file():
             session.move(source, target)
+
+
+def _reason(error: BaseException) -> str:
+    """The type and the message of an error; of one without a message, the type."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _missing(session: Session, name: str, outcome: Outcome) -> list[str]:

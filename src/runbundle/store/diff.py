@@ -73,7 +73,8 @@ class Diff:
 def diff(left: Run | str | Path, right: Run | str | Path, *, tolerance: Comparison = EXACT) -> Diff:
     """What differs between two runs, the earlier one first.
 
-    Artifacts are compared by hash first; those that differ by the rule of their spec (``ArtifactSpec.compare``): JSON
+    Artifacts are compared by their hashes in the logs first, and where these are equal no file is read: ``Run.verify``
+    does that. Those that differ are compared by the rule of their spec (``ArtifactSpec.compare``): JSON
     and tables by value, arrays and images by the size of the difference. A table that grows is the same if its rows
     are, in whatever order and parts. Of metrics values are compared, not times.
 
@@ -83,8 +84,8 @@ def diff(left: Run | str | Path, right: Run | str | Path, *, tolerance: Comparis
         tolerance: of metrics, and of artifacts of which no contract says any.
 
     Raises:
-        RunNotFound: a folder is no run. CorruptError: a log, or what is kept of the code, is damaged. A damaged
-            artifact differs, and its damage is told.
+        RunNotFound: a folder is no run. CorruptError: a log, or what is kept of the code, is damaged. Where an
+            artifact has to be read and is damaged, it differs, and its damage is told.
     """
     one, other = (run if isinstance(run, Run) else open_run(run) for run in (left, right))
     return Diff(

@@ -113,6 +113,7 @@ def gather(folders: Iterable[Path], wanted: Wanted, progress: Progress | None = 
     if not isinstance(wanted.name, str):
         raise InvalidType(f"A table is given by its name, not {type(wanted.name).__name__}")
     damaged: Damaged = {}
+    folders = list(folders)
     chosen = list(_chosen(folders, wanted.runs, damaged))
     names = [run.path.name for run in chosen]
     kept = set(names) if wanted.rule is None else wanted.rule.runs(names)
@@ -122,8 +123,11 @@ def gather(folders: Iterable[Path], wanted: Wanted, progress: Progress | None = 
         tables = [RunTable(table.run, table.info, ()) for table in rest]
     if damaged and not wanted.allow_damaged:
         raise CorruptError(
-            told_of(damaged), hint="`runbundle verify` tells more. To leave them out, say so: allow_damaged"
+            told_of(damaged),
+            hint="`runbundle verify` tells more. What is damaged is left out with --allow-damaged (allow_damaged=True)",
         ) from next(iter(damaged.values()))
+    if not chosen and not damaged:
+        raise _no_run(len(folders), wanted)
     if not tables:
         raise _not_found(wanted.name, chosen, damaged)
     _refuse_twins([table.run for table in tables])
@@ -151,6 +155,8 @@ def told_of(damaged: Mapping[Path, RunbundleError]) -> str:
     names = [folder.name for folder in damaged]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     first = next(iter(damaged.values())).what
+    if len(names) == 1:
+        return f"The run {names[0]} cannot be read: {first}"
     return f"{len(names)} of the runs cannot be read: {', '.join(names[:_SHOWN])}{more}. Of the first: {first}"
 
 
@@ -203,13 +209,21 @@ def _table(run: Run, wanted: Wanted, progress: Progress | None) -> RunTable | No
     return RunTable(run, info, parts)
 
 
+def _no_run(count: int, wanted: Wanted) -> ArtifactNotFound:
+    told = f"There is no run to read the table {wanted.name[:80]!r} of"
+    if wanted.runs is None:
+        return ArtifactNotFound(f"{told}: the store has none", hint="Is it the right store?")
+    kept = f"the rule {wanted.runs[:200]!r} holds for none of {count}"
+    return ArtifactNotFound(f"{told}: {kept}", hint="`runbundle show RUN --json` tells what may stand in it")
+
+
 def _not_found(name: str, chosen: Sequence[Run], damaged: Damaged) -> ArtifactNotFound:
-    if not chosen:
-        return ArtifactNotFound(f"There is no run to read a table {name[:80]!r} of", hint="Which runs were asked for?")
     there: dict[str, None] = {}
     for run in chosen:
         there |= {} if run.path in damaged else dict.fromkeys(run.tables)
     shown = ", ".join(sorted(there)[:_SHOWN]) or "none"
+    if len(chosen) == 1:
+        return ArtifactNotFound(f"The run {chosen[0].run_id} has no table {name[:80]!r}", hint=f"It has {shown}")
     return ArtifactNotFound(f"None of {len(chosen)} runs has a table {name[:80]!r}", hint=f"They have {shown}")
 
 

@@ -61,7 +61,11 @@ def run_folders(store: Path) -> Iterator[Path]:
     with os_errors("Looking for the store", store):
         is_there = top.is_dir()
     if not is_there:
-        raise RunNotFound(f"{store} is no store: it has no folder {RUNS}/", hint="Give one with --store", path=store)
+        raise RunNotFound(
+            f"{store} is no store: it has no folder {RUNS}/",
+            hint=f"Give the folder that holds {RUNS}/ (on the command line by --store)",
+            path=store,
+        )
     for folder in _folders(top):
         if (folder / MANIFEST).is_file():
             yield folder
@@ -93,7 +97,7 @@ def find_run(wanted: str, store: Path) -> Path:
     if found:
         shown = ", ".join(sorted(folder.name for folder in found)[:5])
         raise RunNotFound(f"{len(found)} runs begin with {wanted!r}: {shown}", hint="Give more of the id, or a path")
-    raise RunNotFound(f"There is no run {wanted!r}", hint=f"It is no folder, and no id in the store {store}")
+    raise RunNotFound(f"There is no run {wanted!r}", hint=f"It is no folder of a run, and no id in the store {store}")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -190,7 +190,10 @@ def list_models(store: str | Path | None = None) -> list[ListedModel]:
     place = _store(store)
     with os_errors("Looking for the store", place):
         if not place.is_dir():
-            raise ModelNotFound(f"{place} is no store: there is no such folder", hint="Give one with --store")
+            raise ModelNotFound(
+                f"{place} is no store: there is no such folder",
+                hint="Give the folder that holds models/ (on the command line by --store)",
+            )
     return [_listed(place, path) for path in model_paths(place)]
 
 

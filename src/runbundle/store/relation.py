@@ -55,9 +55,11 @@ def relation(connection: duckdb.DuckDBPyConnection, found: Gathered, where: str 
     try:
         return rows if where is None else rows.filter(where)
     except needed.Error as error:
+        reason = str(error).partition("\n")[0].rstrip("!.")
+        columns = ", ".join([RUN_ID, *found.columns][:12])
         raise InvalidValue(
-            f"The rule {str(where)[:200]!r} cannot be understood: {str(error).partition(chr(10))[0][:200]}",
-            hint="It is a SQL WHERE, as DuckDB understands it",
+            f"The rule {str(where)[:200]!r} cannot be understood: {reason[:200]}",
+            hint=f"It is a WHERE in DuckDB's SQL over {columns}. Text stands in single quotes",
         ) from error
 
 

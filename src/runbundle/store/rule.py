@@ -154,7 +154,8 @@ def _scalar(value: Any) -> Scalar:
 
 def _unknown(text: str, name: Name, rule: str, facts: Mapping[Name, Any]) -> InvalidValue:
     known = {".".join(each): each for each in facts}
-    near = difflib.get_close_matches(".".join(name), known, n=3, cutoff=0.5)
+    ends = [dotted for dotted in known if dotted.rpartition(".")[2] == name[-1]]  # seed, of config.seed
+    near = list(dict.fromkeys([*ends, *difflib.get_close_matches(".".join(name), known, n=3, cutoff=0.5)]))[:3]
     told = f"It has {', '.join(near)}" if near else "It has config.*, metrics.*, status and others of the manifest"
     hint = f"{told}. Text stands in single quotes: 'completed'"
     return InvalidValue(f"The rule {rule!r} names {text}, which the run does not have", hint=hint)

@@ -105,6 +105,17 @@ def test_show_for_people(capsys: Captured, run_dir: Path) -> None:
         assert words in out
 
 
+def test_show_tells_which_metrics_are_the_last_value_of_a_series(capsys: Captured, tmp_path: Path) -> None:
+    with rb.Project("p", store=tmp_path).start() as run:
+        for step in range(3):
+            run.log({"trades": step, "loss": step / 2}, step=step)
+        run.log({"once": 5}, step=0)
+        run.summary.update({"loss": 0.25, "accuracy": 0.97})
+    _, out, _ = call(capsys, "show", run.path)
+    lines = [line.split(maxsplit=1) for line in out.partition("metrics\n")[2].splitlines() if line]
+    assert dict(lines) == {"trades": "2 (the last of 3)", "loss": "0.25", "once": "5", "accuracy": "0.97"}
+
+
 def test_show_as_json(capsys: Captured, run_dir: Path, store: str) -> None:
     code, told = call_json(capsys, "show", run_dir.name[:12], "--store", store)
     assert (code, told["status"], told["path"]) == (0, "completed", str(run_dir))

@@ -111,7 +111,7 @@ COLUMNS: dict[str, tuple[dict[str, Any], list[dict[str, Any]], str | None]] = {
     "missing": ({"b": {}}, [{"a": 1}], "the column 'b' is missing"),
     "missing and not required": ({"b": {"required": False, "dtype": "int64"}}, [{"a": 1}], None),
     "dtype": ({"a": {"dtype": "int64"}}, [{"a": 1.5}], "column 'a' is float64, not int64"),
-    "empty cell": ({"a": {"nullable": False}}, [{"a": 1}, {"a": None}], "column 'a' has 1 empty cells"),
+    "empty cell": ({"a": {"nullable": False}}, [{"a": 1}, {"a": None}], "column 'a' has 1 empty cell"),
     "empty cell allowed": ({"a": {"min": 0}}, [{"a": 1}, {"a": None}], None),
     "below": ({"a": {"min": 0}}, [{"a": 1}, {"a": -2}], "column 'a' goes down to -2, below 0"),
     "above": ({"a": {"max": 0}}, [{"a": 1}], "column 'a' goes up to 1, above 0"),

@@ -70,8 +70,8 @@ def test_other_numbers_become_ticks_where_they_are_whole() -> None:
         ({"tick": [True, False]}, "'tick' is boolean, not int64"),
         ({"price": [-1.0, 2.0]}, "'price' goes down to -1.0, below 0"),
         ({"price": [1.0, 11.0]}, "'price' goes up to 11.0, above 10"),
-        ({"price": [1.0, float("nan")]}, "'price' goes down to NaN"),
-        ({"tick": [0, None]}, "'tick' has 1 empty cells"),
+        ({"price": [1.0, float("nan")]}, "'price' has NaN, which is in no range"),
+        ({"tick": [0, None]}, "'tick' has 1 empty cell"),
         ({"tick": [-1, 0]}, "'tick' goes down to -1, below 0"),
         ({"tick": [4, 3]}, "'tick' falls at row 1: 4, then 3"),
     ],
@@ -102,10 +102,20 @@ def test_a_table_that_is_not_strict_takes_other_columns_as_they_are() -> None:
 def test_no_rows_and_no_frames_are_refused() -> None:
     with pytest.raises(errors.InvalidValue, match="no rows"):
         rows().checked(frame().clear())
-    with pytest.raises(errors.InvalidType, match=r"polars.DataFrame, not dict"):
+    with pytest.raises(errors.InvalidType, match=r"polars.DataFrame, not dict.*Append polars\.DataFrame\(rows\)"):
         rows().checked(GOOD)
+    with pytest.raises(errors.InvalidType, match=r"not LazyFrame.*Append frame\.collect\(\)"):
+        rows().checked(frame().lazy())
     with pytest.raises(errors.InvalidType, match="'agent' holds Python objects"):
         rows().checked(frame(agent=pl.Series([object(), object()], dtype=pl.Object)))
+
+
+def test_an_empty_column_of_a_declared_struct_is_told_what_it_lacks() -> None:
+    table = Rows({"tick": {"dtype": "int64"}, "payload": {"dtype": "struct"}}, "tick")
+    with pytest.raises(errors.InvalidValue, match="'payload' is empty and has no type; cast it to the struct"):
+        table.checked(pl.DataFrame({"tick": [0], "payload": [None]}))
+    table.checked(pl.DataFrame({"tick": [0], "payload": [{"a": 1}]}))
+    assert table.checked(pl.DataFrame({"tick": [0], "payload": [None]}))["payload"].to_list() == [None]
 
 
 def test_ten_thousand_columns_are_refused() -> None:

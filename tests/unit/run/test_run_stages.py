@@ -78,6 +78,12 @@ def test_an_exception_fails_the_stage_and_passes_on(run: rb.RunIO) -> None:
     assert rb.open_run(run.path).state.endings["prepare"].reasons == ("ZeroDivisionError: by zero",)
 
 
+def test_an_error_without_a_message_is_told_by_its_type(run: rb.RunIO) -> None:
+    with pytest.raises(KeyboardInterrupt), run.stage("prepare"):
+        raise KeyboardInterrupt
+    assert rb.open_run(run.path).state.endings["prepare"].reasons == ("KeyboardInterrupt",)
+
+
 def test_text_that_is_no_unicode_is_spelt_out_in_reasons(run: rb.RunIO) -> None:
     """A file name as the operating system gives it may hold a lone surrogate."""
     with pytest.raises(FileNotFoundError), run.stage("prepare"):

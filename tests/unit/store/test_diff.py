@@ -181,6 +181,7 @@ def test_the_command_prints_what_differs_and_says_so_by_its_code(
     assert cli.main(command) == code
     out = capsys.readouterr().out
     assert ("config:\n  lr: 1, then 2\n" in out) is (code == 1)
+    assert ("what is the same by the logs was not read (verify reads it)" in out) is (code == 0)
     assert out.splitlines()[-1] == f"results: {'differs' if code else 'identical'}"
     assert cli.main([*command, "--json"]) == code
     told = json.loads(capsys.readouterr().out)

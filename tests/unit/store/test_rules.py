@@ -63,6 +63,7 @@ def test_a_rule_is_a_where_of_sql(rule: str, expected: bool) -> None:  # noqa: F
     ("rule", "message"),
     [
         ("metrics.val_io > 0.8", "names metrics.val_io, which the run does not have"),
+        ("val_iou > 0.8", r"names val_iou, which .*\. It has metrics\.val_iou"),
         ('status = "completed"', 'names "completed"'),
         ("config.model = 1", r"names config\.model"),
         ("metrics.val_iou > 0.8; drop table x", "cannot be understood"),

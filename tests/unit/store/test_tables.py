@@ -156,6 +156,31 @@ def test_damaged_runs_are_all_named_or_left_out_with_a_warning(store: Path) -> N
     assert rows["run_id"].unique().to_list() == ["r1"]
 
 
+def test_one_damaged_run_is_told_without_a_count(store: Path) -> None:
+    damage(store / "runs/sim/r0")
+    with pytest.raises(errors.CorruptError, match=r"^The run r0 cannot be read: The part .*--allow-damaged"):
+        rb.tables(store, EVENTS)
+
+
+@pytest.mark.parametrize("where", ["tick < 'a'", "tick = 'a'", "tick in ('a')", "upper(tick) = 'A'"])
+def test_a_rule_that_compares_text_with_numbers_is_refused_before_anything_is_read(store: Path, where: str) -> None:
+    with pytest.raises(errors.InvalidValue, match=r"The rule .* cannot be understood"):
+        rb.tables(store, EVENTS, where=where)
+
+
+def test_where_no_run_is_left_it_is_told_why(store: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(errors.ArtifactNotFound, match=r"the rule 'config.seed < 0' holds for none of 3"):
+        rb.tables(store, EVENTS, runs="config.seed < 0")
+    with pytest.raises(errors.ArtifactNotFound, match=r"The run r1 has no table 'agents'\. It has world/events"):
+        rb.tables(store, "agents", runs="run_id = 'r1'")
+    empty = tmp_path_factory.mktemp("empty")
+    (empty / "runs").mkdir()
+    with pytest.raises(errors.ArtifactNotFound, match="the store has none"):
+        rb.tables(empty, EVENTS)
+    with pytest.raises(errors.RunNotFound, match="Give the folder that holds runs/"):
+        rb.tables(empty / "runs", EVENTS)
+
+
 def test_without_a_check_only_the_lengths_are_held_against_the_logs(store: Path) -> None:
     damage(store / "runs/sim/r0")
     assert rb.tables(store, EVENTS, check=False).select(pl.len()).collect().item() == 120
@@ -292,8 +317,12 @@ class TestDuckDB:
 
     def test_a_rule_that_is_none_is_refused(self, store: Path, connection: Any) -> None:
         for where in ("mood = 1", "tick <"):
-            with pytest.raises(errors.InvalidValue, match="as DuckDB understands it"):
+            with pytest.raises(
+                errors.InvalidValue, match=r"cannot be understood: [^!]*\. It is a WHERE in DuckDB's SQL"
+            ):
                 rb.tables(store, EVENTS, where=where, connection=connection)
+        with pytest.raises(errors.InvalidValue, match="over run_id, tick, value"):
+            rb.tables(store, EVENTS, where="mood = 1", connection=connection)
 
 
 def test_without_duckdb_only_its_relations_are_missing(store: Path) -> None:

@@ -60,7 +60,8 @@ class Rows:
         """
         polars = need("polars", "tables")
         if not isinstance(frame, polars.DataFrame):
-            raise InvalidType(f"Rows come as a polars.DataFrame, not {type(frame).__name__}")
+            hint = "Append frame.collect()" if isinstance(frame, polars.LazyFrame) else "Append polars.DataFrame(rows)"
+            raise InvalidType(f"Rows come as a polars.DataFrame, not {type(frame).__name__}", hint=hint)
         if not frame.height:
             raise InvalidValue("The frame has no rows", hint="Append when there are some")
         is_as_last = dict(zip(frame.columns, frame.dtypes, strict=True)) == self._last
@@ -146,7 +147,7 @@ class Rows:
     def _value_faults(self, columns: Mapping[str, pl.Series]) -> Iterator[str]:
         for name in self._never_null:
             if name in columns and (empty := columns[name].null_count()):
-                yield f"the column {name!r} has {empty} empty cells"
+                yield f"the column {name!r} has {_counted(empty)}"
         for name, rule in self._ranged.items():
             if name not in columns:
                 continue
@@ -154,11 +155,12 @@ class Rows:
             low: Any = column.min()
             high: Any = column.max()
             has_nan = _has_nan(column)
-            # written so that NaN, which compares false with everything, is out of range
-            if "min" in rule and (has_nan or (low is not None and not low >= rule["min"])):
-                yield f"the column {name!r} goes down to {'NaN' if has_nan else low}, below {rule['min']}"
-            if "max" in rule and (has_nan or (high is not None and not high <= rule["max"])):
-                yield f"the column {name!r} goes up to {'NaN' if has_nan else high}, above {rule['max']}"
+            if has_nan and rule.keys() & {"min", "max"}:  # which compares false with everything
+                yield f"the column {name!r} has NaN, which is in no range"
+            if "min" in rule and low is not None and low < rule["min"]:
+                yield f"the column {name!r} goes down to {low}, below {rule['min']}"
+            if "max" in rule and high is not None and high > rule["max"]:
+                yield f"the column {name!r} goes up to {high}, above {rule['max']}"
 
     def _bucket_faults(self, columns: Mapping[str, pl.Series]) -> Iterator[str]:
         name = self._bucket_by
@@ -169,7 +171,7 @@ class Rows:
             yield f"the column {name!r}, by which rows go into buckets, is {_spelt(column.dtype)}, not an integer"
         elif column.null_count():
             if name not in self._never_null:
-                yield f"the column {name!r} has {column.null_count()} empty cells"
+                yield f"the column {name!r} has {_counted(column.null_count())}"
         else:
             low: Any = column.min()
             if low < 0:
@@ -178,6 +180,10 @@ class Rows:
                 falls = (column.diff() < 0).arg_max() if column.dtype.is_signed_integer() else None
                 where = "" if falls is None else f" at row {falls}: {column[falls - 1]}, then {column[falls]}"
                 yield f"the column {name!r} falls{where}; sort the frame by it"
+
+
+def _counted(empty: int) -> str:
+    return f"{empty} empty cell{'s' * (empty != 1)}"
 
 
 class _Unfit(Exception):
@@ -189,7 +195,8 @@ def _refuse(faults: Iterable[str]) -> None:
     if found:
         more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""
         raise InvalidValue(
-            f"The rows cannot be appended: {'; '.join(found[:_SHOWN])}{more}", hint="Nothing was written"
+            f"The rows cannot be appended: {'; '.join(found[:_SHOWN])}{more}",
+            hint="Nothing was written; correct the frame and append it again",
         )
 
 
@@ -206,6 +213,8 @@ def _type_of(name: str | None, known: Any, there: pl.DataType) -> Any:
         return plain
     if known is not None or name is None:
         return known
+    if there == need("polars", "tables").Null:
+        raise _Unfit(f"is empty and has no type; cast it to the {wanted} it is to have")
     if wanted not in (_spelt(there), _spelt(there).partition("(")[0]):
         raise _Unfit(f"is {_spelt(there)}, not {wanted}")
     return there

@@ -21,8 +21,8 @@ _EPILOG = """\
 example:    crv simulate --agents 200 --ticks 1000 --seed 7
             crv sweep --seeds 1,2,3 --agents 100,200 --vary mind.trend=0,0.5
 
-exit codes: 0 good; 1 an audit was violated; 2 wrong usage; 3 not found;
-            4 the environment failed; 130 interrupted
+exit codes: 0 good; 1 an audit was violated, or the run is damaged or sealed;
+            2 wrong usage; 3 not found; 4 the environment failed; 130 interrupted
 """
 
 

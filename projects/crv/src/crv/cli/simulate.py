@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from crv.cli.arguments import add_settings, add_store
+from crv.cli.arguments import add_settings, add_store, given, once
 from crv.cli.progress import shown
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Simulate, and print where the run lies and what came of it."""
     from crv.engine.one_run import simulate  # noqa: PLC0415 - NumPy and Polars load where they work
-    from crv.engine.settings import Settings, parsed  # noqa: PLC0415
+    from crv.engine.settings import Settings, described, parsed  # noqa: PLC0415
 
-    given = {name: getattr(options, name) for name in ("agents", "ticks", "seed") if getattr(options, name) is not None}
-    settings = Settings().changed({**dict(map(parsed, options.set)), **given})
+    if options.list_settings:
+        print(described())
+        return 0
+    named = given(agents=options.agents, ticks=options.ticks, seed=options.seed)
+    settings = Settings().changed(once([*map(parsed, options.set), *named]))
     with shown() as progress:
         done = simulate(settings, options.store, is_drawn=not options.no_figure, progress=progress)
     print(json.dumps(done.to_json(), sort_keys=True) if options.json else text_of(done))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import runbundle as rb
-from crv.cli.arguments import add_settings, add_store
+from crv.cli.arguments import add_settings, add_store, given, once
 from crv.cli.progress import clear
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("--seeds", metavar="N,N", type=_numbers, default=[7], help="seeds, comma between (7)")
-    parser.add_argument("--agents", metavar="N,N", type=_numbers, default=[200], help="numbers of agents (200)")
-    parser.add_argument("--ticks", metavar="N", type=int, default=1000, help="how long each (1000)")
+    parser.add_argument("--seeds", metavar="N,N", type=_numbers, help="seeds, comma between (7)")
+    parser.add_argument("--agents", metavar="N,N", type=_numbers, help="numbers of agents (200)")
+    parser.add_argument("--ticks", metavar="N", type=int, help="how long each (1000)")
     parser.add_argument(
         "--vary",
         metavar="NAME=X,Y",
@@ -39,30 +39,41 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Simulate all, print a line for each as it ends, and say by the exit code whether all went well."""
-    from crv.engine.settings import Settings, parsed  # noqa: PLC0415 - NumPy and Polars load where they work
+    from crv.engine.settings import Settings, described, parsed  # noqa: PLC0415 - NumPy and Polars load where they work
     from crv.engine.sweep import Task, grid, sweep  # noqa: PLC0415
 
+    if options.list_settings:
+        print(described())
+        return 0
     if options.jobs < 1:
         raise rb.errors.InvalidValue(f"--jobs is {options.jobs}", hint="Give 1 or more")
-    base = Settings().changed(dict(map(parsed, options.set)))
-    varied = {"agents": options.agents, **_varied(options.vary, parsed), "seed": options.seeds}
-    cells = grid(base.changed({"ticks": options.ticks}), varied)
+    fixed = [*map(parsed, options.set), *given(ticks=options.ticks)]
+    varied = [
+        *given(agents=options.agents),
+        *(_varied(text, parsed) for text in options.vary),
+        *given(seed=options.seeds),
+    ]
+    chosen = once([*fixed, *varied])
+    base = Settings().changed(dict(fixed))
+    shown = {"agents": [base.agents], **{name: chosen[name] for name, _ in varied}}
+    shown["seed"] = shown.pop("seed", [base.seed])
+    cells = grid(base, shown)
     codes = [0]
 
     def show(done: rb.Done[Settings, Simulated]) -> None:
-        codes.append(_show(options, list(varied), done))
+        codes.append(_show(options, list(shown), done))
 
     report = sweep(Task(options.store, options.figures), cells, jobs=options.jobs, on_done=show)
     print(f"{len(report.items) - len(report.failed)} of {len(cells)} simulated and audited", file=sys.stderr)
     return max(codes)
 
 
-def _varied(texts: list[str], parsed: Callable[[str], tuple[str, int | float]]) -> dict[str, list[int | float]]:
-    found = {}
-    for text in texts:
-        name, _, values = text.partition("=")
-        found[name] = [parsed(f"{name}={value}")[1] for value in values.split(",")]
-    return found
+def _varied(text: str, parsed: Callable[[str], tuple[str, int | float]]) -> tuple[str, list[int | float]]:
+    """``mind.trend=0,0.5`` as a name and numbers."""
+    name, sign, values = text.partition("=")
+    if not sign:
+        raise rb.errors.InvalidConfig(f"{text!r} varies nothing", hint="Write NAME=X,Y, mind.trend=0,0.5 say")
+    return name, [parsed(f"{name}={value}")[1] for value in values.split(",")]
 
 
 def _show(options: argparse.Namespace, names: list[str], done: rb.Done[Settings, Simulated]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import runbundle as rb
@@ -72,7 +73,7 @@ class Settings:
             )
         if faults:
             raise rb.errors.InvalidConfig(
-                f"The settings cannot be taken: {'; '.join(faults)}", hint="Give other values"
+                f"The settings cannot be taken: {'; '.join(faults)}", hint="Give values in range"
             )
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
@@ -84,7 +85,7 @@ class Settings:
         unknown = sorted(values.keys() - flat(self).keys())
         if unknown:
             raise rb.errors.InvalidConfig(
-                f"There are no settings {', '.join(unknown)}", hint=f"There are {', '.join(flat(self))}"
+                f"There is no setting {', '.join(unknown)}", hint=f"{_alike(unknown)}There are {', '.join(flat(self))}"
             )
         own = {name: value for name, value in values.items() if "." not in name}
         parts = {
@@ -103,6 +104,15 @@ def flat(settings: Any, before: str = "") -> dict[str, Any]:
         value = getattr(settings, one.name)
         found.update(flat(value, f"{one.name}.") if is_dataclass(value) else {f"{before}{one.name}": value})
     return found
+
+
+def described() -> str:
+    """All settings for people: a line each, with its default and its range."""
+    lines = [("setting", "default", "range")]
+    for name, value in flat(Settings()).items():
+        low, high = map(_bound, RANGES[name])
+        lines.append((name, str(value), f"{low} to {high}"))
+    return "\n".join(f"{name:<20}{default:>8}  {bounds}" for name, default, bounds in lines)
 
 
 def parsed(text: str) -> tuple[str, int | float]:
@@ -124,4 +134,20 @@ def _faults(name: str, value: Any) -> list[str]:
     is_number = type(value) is int or (type(value) is float and not whole)
     if is_number and math.isfinite(value) and low <= value <= high:
         return []
-    return [f"{name} is {value!r}, not {'a whole number' if whole else 'a number'} from {low:g} to {high:g}"]
+    return [
+        f"{name} is {value!r}, not {'a whole number' if whole else 'a number'} from {_bound(low)} to {_bound(high)}"
+    ]
+
+
+def _bound(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _alike(unknown: list[str]) -> str:
+    """A question for what was meant, by the whole name or by its last part (``trend``), if anything is alike."""
+    ends = {name.rpartition(".")[2]: name for name in RANGES}
+    for name in unknown:
+        near = get_close_matches(name, RANGES, 1) or [ends[end] for end in get_close_matches(name, ends, 1)]
+        if near:
+            return f"Did you mean {near[0]}? "
+    return ""
