@@ -14,7 +14,7 @@ from runbundle.contract.comparison import Comparison
 from runbundle.contract.model import ModelSpec
 from runbundle.contract.roster import RosterSpec
 from runbundle.contract.schema import check_schema
-from runbundle.contract.table import TableSpec
+from runbundle.contract.table import DTYPES, TableSpec
 
 INPUT_KIND = "input"
 _PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".dill")
@@ -122,6 +122,16 @@ class ArtifactSpec:
             )
         if self.columns is None and self.schema is not None:
             raise ContractError(f"The schema of the table {self.artifact_id} speaks of its columns, or is left out")
+        for name, column in (self.columns or {}).items():
+            dtype = str(column.get("dtype", "int64"))
+            if dtype.lower().partition("(")[0] not in DTYPES:
+                import difflib  # noqa: PLC0415 - few misspell a type
+
+                near = difflib.get_close_matches(dtype.lower(), DTYPES, n=3, cutoff=0.4)
+                raise ContractError(
+                    f"The column {name!r} of the table {self.artifact_id} is to be {dtype!r}, which no type is called",
+                    hint=f"There are {', '.join(near or sorted(DTYPES))}",
+                )
         rule = (self.columns or {}).get(table.bucket_by or "", {})
         if not str(rule.get("dtype", "int64")).lower().startswith(("int", "uint")):
             raise ContractError(f"{table.bucket_by} is no integer in {self.artifact_id}: rows go into buckets by one")

@@ -8,6 +8,13 @@ from runbundle.base.errors import ContractError
 from runbundle.base.ids import plain
 
 COMPRESSIONS = ("zstd", "lz4", "snappy")
+DTYPES = frozenset(
+    {
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "int128", "uint128"),
+        *("float16", "float32", "float64", "decimal", "boolean", "string", "binary", "categorical", "enum"),
+        *("date", "time", "datetime", "duration", "list", "array", "struct"),
+    }
+)  # of Polars, in lower case and without their parameters
 
 
 @dataclass(frozen=True, slots=True)

@@ -615,6 +615,7 @@ def test_a_table_that_cannot_be_is_refused(spec: dict[str, Any]) -> None:
         {"format": "csv", "ext": ".csv"},
         {"schema": {"document": {}}},
         {"schema": {"columns": {"tick": {"dtype": "string"}}}},
+        {"schema": {"columns": {"tick": {"dtype": "int"}}}},
         {"roster": rb.RosterSpec("all_events", "all")},
     ],
     ids=str,
