@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import runbundle as rb
 from crv.io.config import IoSettings
 from crv.io.errors import IoSchemaError, io_errors, missing_polars
+from crv.io.forks import refuse_lost_polars
 from crv.io.fs import makedirs
 from crv.io.paths import run_root
 
@@ -127,8 +128,10 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
         RuntimeError: Polars is not installed; the message names the extra that brings it.
         TypeError: it is no Polars DataFrame.
         IoSchemaError: Parquet cannot hold it, as Python objects or a struct without fields; or the path names no file.
+        IoForkedError: this process was forked while Polars was at work.
         IoWriteError: it could not be written, or the run is sealed; what was there is whole.
     """
+    refuse_lost_polars(path)
     try:
         import polars as pl  # noqa: PLC0415 - only this call needs it
     except ImportError as error:

@@ -15,6 +15,7 @@ from crv.core.grammar import TableName
 from crv.core.ids import RunId
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError, io_errors
+from crv.io.forks import refuse_lost_polars
 from crv.io.manifest import TableManifest, load_manifest, manifest_of
 from crv.io.paths import manifest_path, table_dir, tables_root
 from crv.io.rows import refuse_other_lists, tick_range, with_all_columns, without_bucket
@@ -31,7 +32,7 @@ class Dataset:
     the manifest; elsewhere each append brings ``manifest.json`` beside the parts up to date, which takes the longer the
     more parts there are (``IoSettings.write_manifest_every_n`` makes that rarer).
 
-    A dataset may be handed to a worker process.
+    A dataset may be handed to a worker process; not to one that is forked once Polars was at work (``IoForkedError``).
 
     Args:
         settings: where bundles lie, and how tables are cut and written.
@@ -79,6 +80,7 @@ class Dataset:
                 f"No table is named {name!r}", hint=f"There are {', '.join(TableName)}", run=self.run_id
             )
         with self._errors(name):
+            refuse_lost_polars()
             refuse_other_lists(frame, name)
             appended = self._table(name).append(without_bucket(frame, self.settings.tick_bucket_size))
         if not is_run(self.settings, self.run_id) and self._is_due(name):
@@ -117,6 +119,7 @@ class Dataset:
         name = str(table)
         between = tick_range(where)
         with self._errors(name):
+            refuse_lost_polars()
             found = manifest_of(name, self._table(name))
             if not found.partitions:
                 raise IoManifestError(f"The table {name} has no rows in buckets of ticks", hint="Append some first")
