@@ -294,7 +294,17 @@ def test_whatever_the_buckets_a_range_has_the_rows_that_were_appended_to_it(
     )
 
 
-@pytest.mark.parametrize("where", [{"tick": 3}, {"tick_min": "3"}, {"tick_max": 1.5}, {"tick_min": True}])
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"tick": 3},
+        {"tick": None},
+        {"tick_min": 3, "foo": None},
+        {"tick_min": "3"},
+        {"tick_max": 1.5},
+        {"tick_min": True},
+    ],
+)
 def test_a_range_of_anything_else_is_refused(dataset: Dataset, where: Any) -> None:
     with pytest.raises(IoSchemaError, match="Give tick_min and tick_max"):
         dataset.scan(EDGES, where=where)

@@ -77,8 +77,9 @@ def tick_range(where: Mapping[str, int | None] | None) -> tuple[int | None, int 
     """
     if not isinstance(where, Mapping | None):
         raise IoSchemaError(f"where is a mapping, not {where!r}", hint="Give tick_min and tick_max, as whole numbers")
-    asked = {name: end for name, end in (where or {}).items() if end is not None}
-    for name, end in asked.items():
-        if name not in ("tick_min", "tick_max") or type(end) is not int:
+    given = where or {}
+    for name, end in given.items():
+        if name not in ("tick_min", "tick_max") or type(end) not in (int, type(None)):
             raise IoSchemaError(f"where has {name!r}: {end!r}", hint="Give tick_min and tick_max, as whole numbers")
+    asked = {name: end for name, end in given.items() if end is not None}
     return (asked.get("tick_min"), asked.get("tick_max")) if asked else None
