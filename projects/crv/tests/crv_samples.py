@@ -20,6 +20,27 @@ class Leaky(Exchange):
             ledger.cents[trades.sellers[0]] -= 1
 
 
+class Broken(Exchange):
+    """Raises what is no error of the library, in societies of so many agents."""
+
+    agents = SMALL.agents
+
+    def settle(self, ledger: Ledger, trades: Trades) -> None:
+        super().settle(ledger, trades)
+        if len(ledger.cents) == self.agents:
+            raise ZeroDivisionError("nothing to share")
+
+
+class Interrupted(Broken):
+    """Is interrupted there."""
+
+    def settle(self, ledger: Ledger, trades: Trades) -> None:
+        try:
+            super().settle(ledger, trades)
+        except ZeroDivisionError:
+            raise KeyboardInterrupt from None
+
+
 class Minting(Exchange):
     """Gives each buyer one unit more than was paid for."""
 

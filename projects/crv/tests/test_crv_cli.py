@@ -10,7 +10,7 @@ import pytest
 
 import runbundle as rb
 from crv.cli import main
-from crv_samples import Leaky
+from crv_samples import Broken, Interrupted, Leaky
 
 Captured = pytest.CaptureFixture[str]
 SMALL = ("--ticks", "20", "--set", "probe_every=10")
@@ -112,6 +112,30 @@ def test_a_sweep_tells_who_failed_and_exits_1(
     assert (bad["settings"]["agents"], bad["error"]["code"]) == (Leaky.agents, "contract_unmet")
     assert f"agents {Leaky.agents}, seed 1 failed:" in err
     assert "1 of 2 simulated and audited" in err
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_an_error_of_any_kind_in_one_combination_hides_no_other(
+    debug: tuple[str, ...], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crv.engine.simulation.Exchange", Broken)
+    grid = ("--seeds", "1", "--agents", f"{Broken.agents},20", "--jobs", "1", "--json")
+    code, out, err = call(capsys, *debug, "sweep", *grid, *SMALL, "--store", tmp_path)
+    assert code == 4
+    bad, good = map(json.loads, out.splitlines())
+    assert (bad["settings"]["agents"], bad["error"]["what"]) == (Broken.agents, "ZeroDivisionError: nothing to share")
+    assert good["settings"]["agents"] == 20
+    assert f"agents {Broken.agents}, seed 1 failed:" in err
+    assert "crv: ZeroDivisionError: nothing to share\n" in err
+    assert "1 of 2 simulated and audited" in err
+    assert ("Traceback" in err) == bool(debug)
+
+
+def test_a_sweep_that_is_interrupted_ends(tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crv.engine.simulation.Exchange", Interrupted)
+    grid = ("--seeds", "1", "--agents", f"{Interrupted.agents},20", "--jobs", "1")
+    code, out, _ = call(capsys, "sweep", *grid, *SMALL, "--store", tmp_path)
+    assert (code, out) == (130, "")
 
 
 def test_report_draws_beside_the_run_or_where_it_is_told(tmp_path: Path, capsys: Captured) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import runbundle as rb
 from crv.core.tables import get_table
-from crv.engine.contract import BUCKET_TICKS, CONTRACT, TableId, columns_of, project
+from crv.engine.contract import BUCKET_TICKS, CONTRACT, TableId, bundle_settings, columns_of, project
 from crv.engine.one_run import Simulated, simulate
 from crv.engine.report import draw, find_run, told_of
 from crv.engine.rows import Rows
@@ -25,6 +25,7 @@ from crv.engine.simulation import found, ticks
 from crv.engine.sweep import Task, grid, sweep
 from crv.io.config import IoSettings
 from crv.io.dataset import Dataset
+from crv.lab.io_helpers import write_audit
 from crv_samples import SMALL, Leaky, Minting
 
 GRAMMAR = ("exchange", "messages", "decisions", "oracle_calls", "holdings", "identity_edges")
@@ -203,6 +204,27 @@ def test_seed_001_layout_lab_artifacts_lie_in_their_folders(run: rb.Run) -> None
     assert (run.path / "artifacts/mind/minds.npz").is_file()
 
 
+def test_the_files_of_the_lab_are_the_artifacts_that_the_contract_declares(run: rb.Run) -> None:
+    records = [record for record in run.artifacts() if record.filename.startswith("artifacts/lab/")]
+    assert {record.artifact_id for record in records} == {
+        *("survey", "policy", "probe", "oracle_error", "oracle_error_by_tick", "conservation", "bounds", "tables"),
+    }
+    assert all(record.stage and record.description for record in records)
+
+
+def test_the_bundle_is_summed_up_before_it_is_sealed(made: Simulated, run: rb.Run) -> None:
+    told = json.loads((run.path / "bundle.manifest.json").read_text())
+    assert "bundle.manifest.json" in (run.path / "SHA256SUMS").read_text()
+    assert told["run"]["run_id"] == made.run_id
+    assert told["meta"]["settings"]["mind"]["trend"] == SMALL.mind.trend
+    assert {name: table["rows"] for name, table in told["tables"].items()} == {
+        name.partition("/")[2]: table.rows for name, table in run.tables.items()
+    }
+    lab = {file["path"] for files in told["artifacts"]["lab"].values() for file in files}
+    assert lab == {path for path in files_of(run.path) if path.startswith("artifacts/lab/")}
+    assert {*told["artifacts"]["world"], *told["artifacts"]["mind"]} == {"network.json", "minds.npz"}
+
+
 def test_the_tables_hold_every_tick(run: rb.Run) -> None:
     assert set(run.tables) == set(TableId)
     for table in (TableId.VALUATIONS, TableId.EVENTS, TableId.ORACLE_CALLS):
@@ -294,6 +316,10 @@ def test_the_contract_refuses_an_audit_that_did_not_pass_or_that_looked_at_nothi
     good = {"audit": "bounds", "passed": True, "violations": [], "violations_total": 0, "valuations": 5}
     with pytest.raises(rb.errors.InvalidValue, match="bounds"), project(tmp_path).start() as run, run.stage("audit"):
         run.write("bounds", {**good, **bad})
+    with pytest.raises(rb.errors.InvalidValue, match="bounds"), project(tmp_path).start() as run, run.stage("audit"):
+        write_audit(bundle_settings(run), run.run_id, {**good, **bad}, "bounds.json")
+    runs = [rb.open_run(place) for place in (tmp_path / "runs").iterdir()]
+    assert [run.status for run in runs] == ["failed", "failed"]
 
 
 def test_a_society_in_which_nobody_acts_is_a_complete_run_as_well(tmp_path: Path) -> None:

@@ -294,7 +294,17 @@ def test_whatever_the_buckets_a_range_has_the_rows_that_were_appended_to_it(
     )
 
 
-@pytest.mark.parametrize("where", [{"tick": 3}, {"tick_min": "3"}, {"tick_max": 1.5}, {"tick_min": True}])
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"tick": 3},
+        {"tick": None},
+        {"tick_min": 3, "foo": None},
+        {"tick_min": "3"},
+        {"tick_max": 1.5},
+        {"tick_min": True},
+    ],
+)
 def test_a_range_of_anything_else_is_refused(dataset: Dataset, where: Any) -> None:
     with pytest.raises(IoSchemaError, match="Give tick_min and tick_max"):
         dataset.scan(EDGES, where=where)
@@ -386,6 +396,51 @@ def test_a_stale_or_damaged_manifest_misleads_nobody(dataset: Dataset, settings:
     found = Dataset(settings, RUN).manifest(EDGES)
     assert found is not None
     assert found.partitions["000000"].row_count == 20
+
+
+def told_in(dataset: Dataset) -> int:
+    written = json.loads(Path(manifest_path(dataset.settings, RUN, EDGES)).read_text())
+    return sum(bucket["row_count"] for bucket in written["partitions"].values())
+
+
+def test_the_file_lacks_an_eighth_at_most_and_is_written_ever_more_rarely(dataset: Dataset) -> None:
+    told = []
+    for tick in range(100):
+        dataset.append(EDGES, edges([tick]))
+        told.append(told_in(dataset))
+        assert told[-1] * 9 >= (tick + 1) * 8
+    assert told[:16] == list(range(1, 17))
+    assert len(set(told)) < 40
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("look", ["manifest", "scan", "read"])
+def test_looking_at_a_table_brings_the_file_up_to_date(look: str, every: int, tmp_path: Path) -> None:
+    dataset = Dataset(IoSettings(root_dir=str(tmp_path), write_manifest_every_n=every), RUN)
+    for tick in range(19):  # of which the last is not told of
+        dataset.append(EDGES, edges([tick]))
+    assert told_in(dataset) < 19
+    getattr(dataset, look)(EDGES)
+    assert told_in(dataset) == 19
+    assert dataset.read(EDGES).height == 19
+
+
+def test_looking_makes_no_lost_file_and_does_without_one_that_cannot_be_written(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tick in range(19):
+        dataset.append(EDGES, edges([tick]))
+
+    def fail(source: str, target: str) -> None:
+        raise OSError(28, "No space left on device", source, None, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", fail)
+        assert dataset.read(EDGES).height == 19
+    Path(manifest_path(dataset.settings, RUN, EDGES)).unlink()
+    assert dataset.manifest(EDGES) is None
+    with pytest.raises(IoManifestError, match="has lost"):
+        dataset.scan(EDGES)
 
 
 def test_a_manifest_that_cannot_be_written_says_that_the_rows_are_there(

@@ -8,6 +8,7 @@ import runbundle as rb
 from crv.io.errors import (
     IoConfigError,
     IoError,
+    IoForkedError,
     IoManifestError,
     IoSchemaError,
     IoSealedError,
@@ -20,6 +21,7 @@ CASES: list[tuple[type[IoError], type[Exception], int]] = [
     (IoSchemaError, ValueError, 2),
     (IoWriteError, OSError, 4),
     (IoSealedError, rb.errors.RunSealed, 1),
+    (IoForkedError, rb.errors.UnsupportedError, 4),
     (IoManifestError, OSError, 1),
 ]
 
@@ -54,6 +56,8 @@ def test_their_codes_differ() -> None:
         (rb.errors.ArtifactExists, IoWriteError),
         (rb.errors.DigestMismatch, IoManifestError),
         (rb.errors.ArtifactNotFound, IoManifestError),
+        (rb.errors.UnsupportedError, IoForkedError),
+        (rb.errors.UnsupportedVersion, IoWriteError),
         (rb.RunbundleError, IoWriteError),
     ],
 )

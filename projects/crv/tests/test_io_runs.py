@@ -132,6 +132,16 @@ def test_every_write_into_a_sealed_run_is_refused(settings: IoSettings) -> None:
     assert done.verify().findings == ()
 
 
+def test_a_folder_of_a_sealed_run_is_found_and_none_is_made(settings: IoSettings) -> None:
+    done = sealed(settings)
+    before = sorted(done.path.rglob("*"))
+    assert Path(lab_dir(settings, RUN, "tidy")).is_dir()
+    with pytest.raises(IoSealedError, match=f"The run {RUN} is sealed"):
+        lab_dir(settings, RUN, "policy")
+    assert sorted(done.path.rglob("*")) == before
+    assert done.verify().findings == ()
+
+
 def test_a_run_that_was_killed_is_read_and_takes_nothing_until_it_is_resumed(settings: IoSettings) -> None:
     code = f"""
 import os

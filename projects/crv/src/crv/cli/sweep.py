@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,16 @@ def _show(options: argparse.Namespace, names: list[str], done: rb.Done[Settings,
     clear()
     asked = {name: flat(done.item)[name] for name in names}
     label = ", ".join(f"{name} {value}" for name, value in asked.items())
-    if isinstance(done.error, rb.RunbundleError):
-        if options.json:
-            print(json.dumps({"settings": asked, "error": done.error.to_json()}, sort_keys=True), flush=True)
-        print(f"crv: {label} failed:", file=sys.stderr)
-        return rb.report_error(done.error, prog="crv")
-    if done.error is not None:
+    if isinstance(done.error, KeyboardInterrupt):
         raise done.error
+    if done.error is not None:
+        error = _told(done.error)
+        if options.json:
+            print(json.dumps({"settings": asked, "error": error.to_json()}, sort_keys=True), flush=True)
+        print(f"crv: {label} failed:", file=sys.stderr)
+        if options.debug:
+            traceback.print_exception(done.error)
+        return rb.report_error(error, prog="crv")
     if done.value is None:
         raise RuntimeError("a task gave neither a result nor an error")
     if options.json:
@@ -97,6 +101,14 @@ def _show(options: argparse.Namespace, names: list[str], done: rb.Done[Settings,
     else:
         print(f"{done.value.run_dir}  {label}  off by {100 * done.value.summary['mae_relative']:.1f} %", flush=True)
     return 0
+
+
+def _told(error: BaseException) -> rb.RunbundleError:
+    """The error as one that can be reported; whatever it is, it is that of one combination."""
+    if isinstance(error, rb.RunbundleError):
+        return error
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return rb.RunbundleError(what, hint="crv --debug sweep ... shows where it comes from")
 
 
 def _numbers(text: str) -> list[int]:

@@ -11,6 +11,7 @@ from crv import __version__
 from crv.core.tables import get_table
 from crv.core.versioning import SCHEMA_V
 from crv.engine import schemas
+from crv.io.config import IoSettings
 from crv.io.tables import column_rules
 from crv.world.tokens import TOKEN_IDS
 
@@ -217,3 +218,8 @@ CONTRACT = rb.Contract(
 def project(store: str | Path | None = None) -> rb.Project:
     """The simulation lab as a project of a store."""
     return rb.Project("crv", store=store, contract=CONTRACT, facts={"crv_version": __version__})
+
+
+def bundle_settings(run: rb.RunIO) -> IoSettings:
+    """The settings by which ``crv.io`` finds an open run of this project, and reads its tables as they were cut."""
+    return IoSettings(root_dir=str(run.path.parents[1]), tick_bucket_size=BUCKET_TICKS)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import runbundle as rb
-from crv.engine.contract import ArtifactId, StageName, TableId, project
+from crv.engine.contract import ArtifactId, StageName, TableId, bundle_settings, project
 from crv.engine.recorder import Recorder
 from crv.engine.report import told_of
 from crv.engine.settings import Settings
 from crv.engine.simulation import Society, found, ticks
 from crv.engine.tables import tables_of
+from crv.io.run_manifest import write_run_bundle_manifest
 from crv.lab import audits, figures
+from crv.lab.io_helpers import write_audit, write_policy, write_tidy
 from crv.lab.oracle import oracle_error
 from crv.lab.survey import Respondents, neighbours_mean, policy, survey
 from crv.world.exchange import Exchange
@@ -82,6 +84,7 @@ def simulate(
                 run.write(ArtifactId.OVERVIEW, figures.pixels(figure))
         else:
             run.skip(StageName.FIGURES, "it was not asked for")
+        write_run_bundle_manifest(bundle_settings(run), run.run_id, meta={"settings": dataclasses.asdict(settings)})
     done = rb.open_run(run.path)
     return Simulated(str(run.path), run.run_id, str(run.root_digest), settings, dict(done.summary))
 
@@ -108,8 +111,9 @@ def ask(run: rb.RunIO, society: Society) -> None:
     )
     respondents = Respondents(network.agent_ids, network.group_labels, TOKEN_IDS, values, own, others)
     tidy = survey(society.survey_rng, respondents)
-    run.write(ArtifactId.SURVEY, tidy)
-    run.write(ArtifactId.POLICY, policy(tidy))
+    settings = bundle_settings(run)
+    write_tidy(settings, run.run_id, tidy, f"{ArtifactId.SURVEY}.parquet")
+    write_policy(settings, run.run_id, policy(tidy), f"{ArtifactId.POLICY}.parquet")
 
 
 def audit(run: rb.RunIO, settings: Settings, progress: Progress) -> None:
@@ -125,10 +129,11 @@ def audit(run: rb.RunIO, settings: Settings, progress: Progress) -> None:
         name: {"rows": table.rows, "content_sha256": done.content_sha256(name)}
         for name, table in sorted(done.tables.items())
     }
-    run.write(ArtifactId.TABLES, content)
+    place = bundle_settings(run), run.run_id
+    write_audit(*place, content, f"{ArtifactId.TABLES}.json")
     document, by_tick = oracle_error(tables[TableId.VALUATIONS], tables[TableId.ORACLE_CALLS], list(TOKEN_IDS))
-    run.write(ArtifactId.ORACLE_ERROR, document)
-    run.write(ArtifactId.ORACLE_ERROR_BY_TICK, by_tick)
+    write_audit(*place, document, f"{ArtifactId.ORACLE_ERROR}.json")
+    write_audit(*place, by_tick, f"{ArtifactId.ORACLE_ERROR}.parquet")
     _tell(run, document, int(by_tick["tick"].n_unique()))
     verdicts = {
         ArtifactId.CONSERVATION: audits.conservation(tables[TableId.HOLDINGS], tables[TableId.EXCHANGE], MONEY),
@@ -136,8 +141,8 @@ def audit(run: rb.RunIO, settings: Settings, progress: Progress) -> None:
     }
     for artifact_id, verdict in verdicts.items():
         if verdict["passed"]:
-            run.write(artifact_id, verdict)
-        else:
+            write_audit(*place, verdict, f"{artifact_id}.json")
+        else:  # by its id: a bare path does not say that a part of the name is a variant
             run.write(ArtifactId.VIOLATION, verdict, variant=artifact_id)
     _refuse([verdict for verdict in verdicts.values() if not verdict["passed"]], run)
 

@@ -58,4 +58,5 @@ class Recorder:
         found = probe(
             tick.number, TOKEN_IDS, tick.values, tick.prices, tick.worths, self._society.network.groups, wealth
         )
+        # by its id: a bare path does not say that a part of the name is a variant
         self._run.write(ArtifactId.PROBE, found, variant=f"{tick.number:06d}")

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import runbundle as rb
 from crv.io.config import IoSettings
-from crv.io.errors import IoSchemaError, io_errors, missing_polars
+from crv.io.errors import IoSchemaError, IoSealedError, io_errors, missing_polars
+from crv.io.forks import refuse_lost_polars
 from crv.io.fs import makedirs
 from crv.io.paths import run_root
 
@@ -60,12 +61,15 @@ def lab_dir(settings: IoSettings, run_id: str, subdir: LabSubdir) -> str:
 
     Raises:
         ValueError: there is no such subdir, or it is no run id.
+        IoSealedError: the folder is not there, and the run is sealed.
         IoWriteError: the folder cannot be made.
     """
     if subdir not in LAB_SUBDIRS:
         raise ValueError(f"The lab has no {subdir!r}; it has {', '.join(LAB_SUBDIRS)}")
     folder = os.path.join(artifacts_root(settings, run_id), "lab", subdir)
-    makedirs(folder, exist_ok=True)
+    if not os.path.isdir(folder):
+        _refuse_sealed(run_root(settings, run_id))
+        makedirs(folder, exist_ok=True)
     return folder
 
 
@@ -127,8 +131,10 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
         RuntimeError: Polars is not installed; the message names the extra that brings it.
         TypeError: it is no Polars DataFrame.
         IoSchemaError: Parquet cannot hold it, as Python objects or a struct without fields; or the path names no file.
+        IoForkedError: this process was forked while Polars was at work.
         IoWriteError: it could not be written, or the run is sealed; what was there is whole.
     """
+    refuse_lost_polars(path)
     try:
         import polars as pl  # noqa: PLC0415 - only this call needs it
     except ImportError as error:
@@ -146,6 +152,18 @@ def write_parquet_atomic(path: str, df: pl.DataFrame) -> dict[str, Any]:
         ) from error
     _write(path, data.getvalue())
     return file_stat(path) | {"rows": df.height}
+
+
+def _refuse_sealed(root: str) -> None:
+    """Whether a folder is that of a run whose seal is there; one is no run for having sums alone."""
+    if all(os.path.lexists(os.path.join(root, name)) for name in ("run_manifest.json", "SHA256SUMS")):
+        run_id = os.path.basename(root)
+        raise IoSealedError(
+            f"The run {run_id} is sealed; nothing in it may change",
+            hint="Write beside it, or start another run",
+            run=run_id,
+            path=root,
+        )
 
 
 def _write(path: str, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import polars as pl
@@ -15,12 +15,16 @@ from crv.core.grammar import TableName
 from crv.core.ids import RunId
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError, io_errors
+from crv.io.forks import refuse_lost_polars
 from crv.io.manifest import TableManifest, load_manifest, manifest_of
 from crv.io.paths import manifest_path, table_dir, tables_root
 from crv.io.rows import refuse_other_lists, tick_range, with_all_columns, without_bucket
 from crv.io.tables import is_run, open_table
 
 _MOST_ROWS = 2**32 - 1  # that Polars counts
+_LACKS = (
+    8  # a manifest.json may lack one part in so many of those that it tells: a thousand appends write it some 50 times
+)
 
 
 class Dataset:
@@ -28,10 +32,15 @@ class Dataset:
 
     Each append makes new parts, whole or not at all, and returns once no power cut takes them. Processes and threads
     may append to one table at once. In the folder of an open run the rows are logged and sealed with it, and the log is
-    the manifest; elsewhere each append brings ``manifest.json`` beside the parts up to date, which takes the longer the
-    more parts there are (``IoSettings.write_manifest_every_n`` makes that rarer).
+    the manifest.
 
-    A dataset may be handed to a worker process.
+    Elsewhere ``manifest.json`` lies beside the parts. It is written whole, which takes the longer the more there is to
+    tell: each of the first appends of a dataset brings it up to date, and later ones once it lacks an eighth of what it
+    told of them (or each n-th append, by ``IoSettings.write_manifest_every_n``). ``scan``, ``read`` and ``manifest``
+    look at the parts, and miss nothing; where their dataset appended since, they bring the file up to date. Call one of
+    them after the last append if other programs are to read it.
+
+    A dataset may be handed to a worker process; not to one that is forked once Polars was at work (``IoForkedError``).
 
     Args:
         settings: where bundles lie, and how tables are cut and written.
@@ -46,6 +55,7 @@ class Dataset:
         self.run_id = RunId(run_id)
         self._tables: dict[str, rb.Table] = {}
         self._appends: dict[str, int] = {}
+        self._told: dict[str, int] = {}  # how many of these were there when manifest.json was last written
 
     def __reduce__(self) -> tuple[type[Dataset], tuple[IoSettings, RunId]]:
         """A dataset is its settings and its run."""
@@ -79,6 +89,7 @@ class Dataset:
                 f"No table is named {name!r}", hint=f"There are {', '.join(TableName)}", run=self.run_id
             )
         with self._errors(name):
+            refuse_lost_polars()
             refuse_other_lists(frame, name)
             appended = self._table(name).append(without_bucket(frame, self.settings.tick_bucket_size))
         if not is_run(self.settings, self.run_id) and self._is_due(name):
@@ -117,6 +128,7 @@ class Dataset:
         name = str(table)
         between = tick_range(where)
         with self._errors(name):
+            refuse_lost_polars()
             found = manifest_of(name, self._table(name))
             if not found.partitions:
                 raise IoManifestError(f"The table {name} has no rows in buckets of ticks", hint="Append some first")
@@ -126,6 +138,7 @@ class Dataset:
                     hint=f"Its parts are there: call rebuild_manifest({name!r})",
                 )
             self._refuse_other_buckets(found)
+            self._catch_up(name)
             rows = self._table(name).scan(between)
             return with_all_columns(rows, name, self.settings.tick_bucket_size)
 
@@ -154,7 +167,9 @@ class Dataset:
             IoManifestError: a part is not what was written.
         """
         with self._errors(str(table)):
-            return load_manifest(self.settings, self.run_id, str(table))
+            found = load_manifest(self.settings, self.run_id, str(table))
+            self._catch_up(str(table))
+        return found
 
     def rebuild_manifest(self, table: TableName | str) -> TableManifest:
         """Write ``manifest.json`` anew from the parts; in an open run it is recorded as well.
@@ -190,9 +205,23 @@ class Dataset:
             )
 
     def _is_due(self, name: str) -> bool:
-        before = self._appends.get(name, 0)
+        before, every = self._appends.get(name, 0), self.settings.write_manifest_every_n
         self._appends[name] = before + 1
-        return before % self.settings.write_manifest_every_n == 0
+        if every > 1:
+            return before % every == 0
+        told = self._told.get(name, 0)
+        return before + 1 - told >= max(1, told // _LACKS)
+
+    def _catch_up(self, name: str) -> None:
+        """Bring ``manifest.json`` up to date for other programs, if this dataset appended what it does not tell.
+
+        Who reads here has what the parts tell: a file that is lost stays lost, and one that cannot be written now is
+        written another time.
+        """
+        is_behind = self._appends.get(name, 0) > self._told.get(name, 0)
+        if is_behind and not is_run(self.settings, self.run_id) and os.path.exists(self._manifest_path(name)):
+            with suppress(rb.errors.UnavailableError, OSError):
+                self._write_manifest(name)
 
     def _keep_manifest(self, name: str, rows: int) -> None:
         try:
@@ -207,8 +236,10 @@ class Dataset:
 
     def _write_manifest(self, name: str) -> TableManifest:
         with self._lock():
+            appends = self._appends.get(name, 0)
             found = manifest_of(name, self._table(name))
             rb.write_file(self._manifest_path(name), found.to_json().encode())
+            self._told[name] = appends
         return found
 
     @contextmanager

@@ -7,7 +7,8 @@
         ├── IoConfigError       ValueError      a setting is wrong
         ├── IoSchemaError       ValueError      rows or text that cannot be taken
         ├── IoWriteError        OSError         nothing was written
-        │   └── IoSealedError   RunSealed       because the run is finished
+        │   ├── IoSealedError   RunSealed       because the run is finished
+        │   └── IoForkedError   RuntimeError    because this process was forked while Polars was at work
         └── IoManifestError     OSError         a table is not there, or is not what was written
 
 What the library raises below is the ``__cause__``.
@@ -51,6 +52,12 @@ class IoSealedError(IoWriteError, rb.errors.RunSealed):
     code = "crv_io_sealed"
 
 
+class IoForkedError(IoWriteError, rb.errors.UnsupportedError):
+    """Polars was at work when this process was forked: it is not used here, where it would never end."""
+
+    code = "crv_io_forked"
+
+
 class IoManifestError(IoError, rb.errors.CorruptError):
     """A table has no manifest, or its parts are not those that were written."""
 
@@ -77,6 +84,8 @@ def io_errors(*, run: str | None = None, artifact: str | None = None) -> Iterato
         raise
     except rb.RunbundleError as error:
         kind = next((to for branch, to in _MATCHING if isinstance(error, branch)), IoWriteError)
+        if type(error) is rb.errors.UnsupportedError:  # those of formats and versions have classes of their own
+            kind = IoForkedError
         raise kind(
             error.what, hint=error.hint, run=run or error.run, artifact=artifact or error.artifact, path=error.path
         ) from error

@@ -9,6 +9,7 @@ import polars as pl
 from crv.core.grammar import BUCKET, TICK, TableName
 from crv.core.tables import get_table
 from crv.io.errors import IoSchemaError
+from crv.io.forks import refuse_lost_polars
 
 _TYPES: dict[str, type[pl.DataType]] = {"i64": pl.Int64, "f64": pl.Float64, "str": pl.String}
 
@@ -17,8 +18,9 @@ def without_bucket(frame: pl.DataFrame, size: int) -> pl.DataFrame:
     """The frame without ``bucket``, which the folders of the parts say; what is no frame stays as it is.
 
     Raises:
-        IoSchemaError: it is not ``tick // size``.
+        IoSchemaError: it is not ``tick // size``. IoForkedError: this process was forked while Polars was at work.
     """
+    refuse_lost_polars()
     if not isinstance(frame, pl.DataFrame) or BUCKET not in frame.columns:
         return frame
     if TICK in frame.columns and frame.schema[TICK].is_integer():
@@ -50,7 +52,11 @@ def with_all_columns(rows: pl.LazyFrame, table: str, size: int) -> pl.LazyFrame:
     """The rows with ``bucket``, and the columns of the table's description, in its order, before any others.
 
     Those that may be left out and never were given are null.
+
+    Raises:
+        IoForkedError: this process was forked while Polars was at work.
     """
+    refuse_lost_polars()
     there = rows.collect_schema().names()
     bucket = (pl.col(TICK) // size).alias(BUCKET)
     if table not in frozenset(TableName):
@@ -71,8 +77,9 @@ def tick_range(where: Mapping[str, int | None] | None) -> tuple[int | None, int 
     """
     if not isinstance(where, Mapping | None):
         raise IoSchemaError(f"where is a mapping, not {where!r}", hint="Give tick_min and tick_max, as whole numbers")
-    asked = {name: end for name, end in (where or {}).items() if end is not None}
-    for name, end in asked.items():
-        if name not in ("tick_min", "tick_max") or type(end) is not int:
+    given = where or {}
+    for name, end in given.items():
+        if name not in ("tick_min", "tick_max") or type(end) not in (int, type(None)):
             raise IoSchemaError(f"where has {name!r}: {end!r}", hint="Give tick_min and tick_max, as whole numbers")
+    asked = {name: end for name, end in given.items() if end is not None}
     return (asked.get("tick_min"), asked.get("tick_max")) if asked else None

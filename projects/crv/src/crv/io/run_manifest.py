@@ -31,6 +31,7 @@ from crv.core.versioning import SCHEMA_V
 from crv.io.artifacts import LAB_SUBDIRS, artifacts_root
 from crv.io.config import IoSettings
 from crv.io.errors import IoSchemaError, io_errors, missing_polars
+from crv.io.forks import refuse_lost_polars
 from crv.io.manifest import TableManifest, manifest_of
 from crv.io.paths import run_root, tables_root
 from crv.io.tables import open_table
@@ -69,6 +70,9 @@ def collect_artifacts_index(settings: IoSettings, run_id: str) -> dict[str, Any]
         ``lab``: ``tidy``, ``probes``, ``policy`` and ``audit``, each a list of files in the order of their names;
         ``world`` and ``mind``: their files by their names. Of each file its ``path`` in the run and its ``bytes``, and
         of a Parquet file its ``rows``; where these cannot be read, ``error`` says why.
+
+    Raises:
+        IoForkedError: there is Parquet, and this process was forked while Polars was at work.
     """
     root, run = artifacts_root(settings, run_id), run_root(settings, run_id)
     lab = {subdir: list(_files(os.path.join(root, "lab", subdir), run).values()) for subdir in LAB_SUBDIRS}
@@ -92,6 +96,7 @@ def write_run_bundle_manifest(
     Raises:
         IoSchemaError: ``meta`` holds what JSON cannot.
         IoManifestError: a part of a table is not what was written.
+        IoForkedError: as ``collect_artifacts_index``.
         IoWriteError: it could not be written, or the run is sealed.
     """
     tables = collect_tables_index(settings, run_id)
@@ -148,6 +153,7 @@ def _told(path: str, run: str) -> dict[str, Any]:
     told: dict[str, Any] = {"path": os.path.relpath(path, run), "bytes": os.path.getsize(path)}
     if not path.endswith(".parquet"):
         return told
+    refuse_lost_polars(path)
     try:
         import polars as pl  # noqa: PLC0415 - only bundles with Parquet files need it
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from crv.io.artifacts import LAB_SUBDIRS, LabSubdir, artifacts_root, write_parquet_atomic, write_text_atomic
 from crv.io.config import IoSettings
 from crv.io.errors import IoManifestError, IoSchemaError
+from crv.io.forks import refuse_lost_polars
 
 if TYPE_CHECKING:
     import polars as pl
@@ -95,6 +96,7 @@ def read_lab(settings: IoSettings, run_id: str, subdir: LabSubdir, filename: str
     Raises:
         ValueError: the name or the subdir is none, or it is no run id.
         IoManifestError: the file is not there, or is not whole.
+        IoForkedError: it is Parquet, and this process was forked while Polars was at work.
     """
     place = Path(_place(settings, run_id, subdir, filename, (".json", ".parquet")))
     if not place.is_file():
@@ -111,6 +113,7 @@ def _read_json(place: Path) -> dict[str, Any]:
 
 
 def _read_parquet(place: Path) -> pl.DataFrame:
+    refuse_lost_polars(place)
     import polars as pl  # noqa: PLC0415 - only Parquet needs it
 
     try:
