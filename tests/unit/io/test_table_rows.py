@@ -114,7 +114,7 @@ def test_an_empty_column_of_a_declared_struct_is_told_what_it_lacks() -> None:
     table = Rows({"tick": {"dtype": "int64"}, "payload": {"dtype": "struct"}}, "tick")
     with pytest.raises(errors.InvalidValue, match="'payload' is empty and has no type; cast it to the struct"):
         table.checked(pl.DataFrame({"tick": [0], "payload": [None]}))
-    table.checked(pl.DataFrame({"tick": [0], "payload": [{"a": 1}]}))
+    append(table, pl.DataFrame({"tick": [0], "payload": [{"a": 1}]}))
     assert table.checked(pl.DataFrame({"tick": [0], "payload": [None]}))["payload"].to_list() == [None]
 
 
