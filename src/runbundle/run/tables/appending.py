@@ -251,8 +251,11 @@ def _kind_of(told: Mapping[str, Any]) -> _Kind:
 def put_part(session: Session, folder: str, part: Cut) -> tuple[str, Written]:
     """Bring the bytes of a part to their place, which is new."""
     filename = f"{folder}/{part.path}"
-    place = refuse_links(str(session.run_dir), filename, what="file")
-    session.folder(filename.rpartition("/")[0])
+    own = filename.rpartition("/")[0]
+    if own not in session.folders:  # no link leads to it; the name of the part itself is new, and taken by no link
+        refuse_links(str(session.run_dir), own, what="folder")
+        session.folder(own)
+    place = f"{session.run_dir}/{filename}"
     if session.orphans:
         session.remove_orphans()
     with Staged(place) as staged:
