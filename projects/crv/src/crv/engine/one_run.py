@@ -15,7 +15,6 @@ from crv.engine.report import told_of
 from crv.engine.settings import Settings
 from crv.engine.simulation import Society, found, ticks
 from crv.engine.tables import tables_of
-from crv.io.run_manifest import write_run_bundle_manifest
 from crv.lab import audits, figures
 from crv.lab.io_helpers import write_audit, write_policy, write_tidy
 from crv.lab.oracle import oracle_error
@@ -84,7 +83,6 @@ def simulate(
                 run.write(ArtifactId.OVERVIEW, figures.pixels(figure))
         else:
             run.skip(StageName.FIGURES, "it was not asked for")
-        write_run_bundle_manifest(bundle_settings(run), run.run_id, meta={"settings": dataclasses.asdict(settings)})
     done = rb.open_run(run.path)
     return Simulated(str(run.path), run.run_id, str(run.root_digest), settings, dict(done.summary))
 
