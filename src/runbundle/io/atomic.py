@@ -126,7 +126,7 @@ class Staged:
 
     def write(self, data: Buffer, /) -> int:
         """Write all of ``data``, and hash it, a long piece in another thread."""
-        view = memoryview(data).cast("B")
+        view = data if type(data) is bytes else memoryview(data).cast("B")
         hashing = None
         if len(view) < _OVERLAP_BYTES:
             self._hash.update(view)

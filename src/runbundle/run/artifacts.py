@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
+from types import TracebackType
 from typing import Any
 
 from runbundle.base import jsontext
@@ -247,11 +247,10 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     roster = membership(session, spec, filename, offer.variant, meta)
     if not offer.by_library:
         refuse_place(session, filename)
-    place = refuse_links(str(session.run_dir), filename, what="file")
-    with _reserved(
-        session, (artifact_id, offer.variant), filename, replace=offer.replace, by_library=offer.by_library
-    ) as earlier:
-        session.folder(filename.rpartition("/")[0])
+    place, folder = f"{session.run_dir}/{filename}", filename.rpartition("/")[0]
+    refuse_links(str(session.run_dir), folder, what="folder")
+    with _Reserved(session, (artifact_id, offer.variant), filename, offer) as earlier:
+        session.folder(folder)
         replaces = earlier.pointer if earlier else None
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
         if session.orphans:
@@ -329,11 +328,13 @@ def _put(
     with Staged(place) as staged:
         encoded.write(staged)
         if replaces is not None:
+            refuse_links(str(session.run_dir), target["filename"], what="file")
             return session.replace(staged, target, replaces, sync=encoded.is_durable)
         written = staged.seal(sync=encoded.is_durable or session.is_power)
         try:
             staged.create()
         except AlreadyExistsError as error:
+            refuse_links(str(session.run_dir), target["filename"], what="file")
             raise ArtifactExists(
                 f"A file {target['filename']} is there already",
                 hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
@@ -342,10 +343,7 @@ def _put(
     return written
 
 
-@contextmanager
-def _reserved(
-    session: Session, key: tuple[str, str | None], filename: str, *, replace: bool, by_library: bool
-) -> Iterator[ArtifactRecord | None]:
+class _Reserved:
     """Hold a pair while it is written; gives the record that a replacement replaces.
 
     Raises:
@@ -353,28 +351,38 @@ def _reserved(
             from this one in case only.
         ContractError: it was written under another name. StageError: the stage that wrote it has committed.
     """
-    held: set[tuple[str, str | None] | str] = {key, fold(filename)}
-    with session.lock:
-        earlier = session.state.in_force.get(key)
-        if earlier is not None and not replace:  # its stage may have been set aside since
-            session.refresh()
-            earlier = session.state.in_force.get(key)
-        if session.reserved & held or (earlier is not None and not replace):
-            raise ArtifactExists(
-                f"{label(*key)} was written before, or is being written",
-                hint="It was kept. Give another variant, or replace=True",
-                path=session.run_dir / filename,
-            )
-        if earlier is None:
-            _refuse_twin(session, filename)
-        else:
-            _check_replaceable(session, earlier, filename, by_library=by_library)
-        session.reserved |= held
-    try:
-        yield earlier
-    finally:
+
+    __slots__ = ("_filename", "_held", "_key", "_offer", "_session")
+
+    def __init__(self, session: Session, key: tuple[str, str | None], filename: str, offer: Offer) -> None:
+        self._session, self._key, self._filename, self._offer = session, key, filename, offer
+        self._held: set[tuple[str, str | None] | str] = {key, fold(filename)}
+
+    def __enter__(self) -> ArtifactRecord | None:
+        session, key, replace = self._session, self._key, self._offer.replace
         with session.lock:
-            session.reserved -= held
+            earlier = session.state.in_force.get(key)
+            if earlier is not None and not replace:  # its stage may have been set aside since
+                session.refresh()
+                earlier = session.state.in_force.get(key)
+            if session.reserved & self._held or (earlier is not None and not replace):
+                raise ArtifactExists(
+                    f"{label(*key)} was written before, or is being written",
+                    hint="It was kept. Give another variant, or replace=True",
+                    path=session.run_dir / self._filename,
+                )
+            if earlier is None:
+                _refuse_twin(session, self._filename)
+            else:
+                _check_replaceable(session, earlier, self._filename, by_library=self._offer.by_library)
+            session.reserved |= self._held
+        return earlier
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._session.lock:
+            self._session.reserved -= self._held
 
 
 def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, *, by_library: bool) -> None:
