@@ -121,9 +121,9 @@ class Layout:
 
     def new_run_id(self, moment: datetime, git_hash: str, clock: Clock) -> str:
         """An id for a run that starts now."""
-        text = moment.strftime(self.run_id).format(
-            git_hash=git_hash, millis=f"{moment.microsecond // 1000:03d}", random8=random_text(clock, 8)
-        )
+        random8 = random_text(clock, 8) if "{random8}" in self.run_id else ""
+        millis = f"{moment.microsecond // 1000:03d}"
+        text = moment.strftime(self.run_id).format(git_hash=git_hash, millis=millis, random8=random8)
         return check_portable(text, what="run id")
 
 

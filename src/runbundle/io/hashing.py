@@ -43,8 +43,10 @@ class Hashing:
         self._guard = threading.Lock()
         self._is_over = False
         self._pool: Executor | None = None
+        if len(paths) <= _FEW and sum(map(self._size, paths)) < _SMALL_BYTES:
+            return
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if cores < 2 or (len(paths) <= _FEW and sum(map(self._size, paths)) < _SMALL_BYTES):
+        if cores < 2:
             return
         self._pool = pool(cores)
         if len(paths) >= _MANY and sys.executable:

@@ -144,6 +144,8 @@ class SyncGroup:
         """
         with self._syncing:
             with self._guard:
+                if not (self._files or self._foreign or self._folders):
+                    return
                 files, foreign = dict(self._files), dict(self._foreign)
                 folders, self._folders = self._folders, set()
                 folders |= {place.rpartition("/")[0] for place in foreign}

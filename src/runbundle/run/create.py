@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ NEW_PREFIX = ".new-"
 _CLASHES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What a project gives to each of its runs.
 
@@ -64,7 +64,7 @@ class Plan:
         """The state of the code that runs."""
         return code_here(self.store)
 
-    @property
+    @cached_property
     def folder_of_runs(self) -> str:
         """The folder that holds the project's runs."""
         return f"{self.store}/{self.layout.run_folder.rpartition('/')[0].format(project=self.project_name)}"
@@ -78,11 +78,12 @@ def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
             lies where the project's folder would be.
     """
     moment, code = plan.clock.now(), plan.code
-    _refuse_inside_run(plan.folder_of_runs)
-    wanted = run_id or plan.layout.new_run_id(moment, code.short, plan.clock)
-    name = wanted
+    folder = plan.folder_of_runs
+    _refuse_inside_run(folder)
+    name = wanted = run_id or plan.layout.new_run_id(moment, code.short, plan.clock)
     for _ in range(_CLASHES):
-        if not os.path.lexists(f"{plan.folder_of_runs}/{name}"):  # only saves the building: the renaming decides
+        # the renaming decides: to look saves the building, where names are likely to be taken
+        if name is not wanted or not os.path.lexists(f"{folder}/{name}"):
             try:
                 session = _build(plan, settings, name, moment, code)
             except RunbundleError as error:
@@ -93,7 +94,7 @@ def create_run(plan: Plan, settings: Settings, run_id: str | None) -> Session:
         if run_id is not None:
             break
         name = f"{wanted}-{random_text(plan.clock, 4)}"
-    place = f"{plan.folder_of_runs}/{name}"
+    place = f"{folder}/{name}"
     what = "A run" if os.path.lexists(f"{place}/{MANIFEST}") else "A folder, which is no run,"
     raise RunExists(f"{what} {name} is there already", hint="Give another id", run=name, path=place)
 
@@ -114,7 +115,7 @@ def _refuse_inside_run(folder: str) -> None:
 def _build(plan: Plan, settings: Settings, run_id: str, moment: datetime, code: GitState) -> Session | None:
     """A new run of that id, or None where it is taken."""
     uuid = uuid7(plan.clock)
-    place = f"{plan.folder_of_runs}/{run_id}"
+    place, run_dir = f"{plan.folder_of_runs}/{run_id}", Path(plan.folder_of_runs, run_id)
     log: Journal | None = None
     try:
         with os_errors("Creating the run", place), UnseenFolder(f"{plan.folder_of_runs}/{NEW_PREFIX}{uuid}") as folder:
@@ -130,9 +131,9 @@ def _build(plan: Plan, settings: Settings, run_id: str, moment: datetime, code: 
         if log is not None:
             log.close()
         raise
-    log.path = Path(f"{place}/{log_name(CREATOR)}")
+    log.path = run_dir / log_name(CREATOR)
     config = settings.config.resolved
-    session = open_session(Path(place), log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
+    session = open_session(run_dir, log, state, plan.contract, config, clock=plan.clock, durability=plan.durability)
     session.shown, session.home = settings.shown, plan.home
     session.own_digests = {**digests, **kept}
     try:
@@ -221,7 +222,7 @@ def attempt_start(
         "host": provenance.host(),
         **{name: keys for name, keys in masked.items() if keys},
         **provenance.accelerator(),
-        **invocation(command, code.root, current_folder()),
+        **(invocation(command, code.root, current_folder()) if code.root else {}),
         **kept,
         **digests,
     }

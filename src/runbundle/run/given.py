@@ -16,7 +16,8 @@ def given_path(value: Any, *, what: str) -> Path:
         InvalidType: it is no path. InvalidName: no file can have it.
     """
     try:
-        path = Path(os.path.expanduser(value))  # noqa: PTH111 - Path.expanduser raises for an unknown user
+        text = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises for an unknown user
+        path = value if isinstance(value, Path) and text == str(value) else Path(text)
     except TypeError as error:
         raise InvalidType(f"{what} is a path, not {type(value).__name__}") from error
     if str(value) == "":

@@ -64,12 +64,14 @@ class Project:
         check_identifier(self.name, what="project name")
         if _LOOKS_LIKE_RUN_ID.match(self.name):
             raise InvalidName(f"The project name {self.name!r} looks like a run id", hint="Give another name")
-        _check_facts(self.facts)
+        if self.facts != {}:
+            _check_facts(self.facts)
         for spec in self.contract.artifacts if self.contract else ():
             get_format(spec.format)
-        if self.durability not in tuple(Durability):
-            raise InvalidValue(f"durability is {' or '.join(Durability)}, not {self.durability!r}")
-        object.__setattr__(self, "durability", Durability(self.durability))
+        if not isinstance(self.durability, Durability):
+            if self.durability not in tuple(Durability):
+                raise InvalidValue(f"durability is {' or '.join(Durability)}, not {self.durability!r}")
+            object.__setattr__(self, "durability", Durability(self.durability))
 
     def start(self, config: Any = None, *, run_id: str | None = None) -> RunIO:
         """Make a run and open it for writing. Use it as a context manager, or call ``finish`` at the end.

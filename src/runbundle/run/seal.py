@@ -35,7 +35,7 @@ def write_seal(run_dir: Path, found: Iterable[str], known: Mapping[str, str]) ->
     hashed = hash_files(run_dir, (path for path in found if path not in known))
     digests = {**known, **{path: written.sha256 for path, written in hashed.items()}}
     lines = (f"{digests[path]}  {path}\n" for path in sorted(digests, key=os.fsencode))
-    return replace_file(run_dir / SEAL, "".join(lines).encode(), sync=True).sha256
+    return replace_file(f"{run_dir}/{SEAL}", "".join(lines).encode(), sync=True).sha256
 
 
 def sealable(run_dir: Path) -> list[str]:

@@ -290,11 +290,9 @@ class Session:
 
     def rewrite_manifest(self, **instead: Any) -> None:
         """Bring the manifest up to what the log says, but for what it is to say instead."""
-        with self.lock:
-            place = self.run_dir / MANIFEST
-            with Staged(place) as staged:
-                staged.write(checked_pretty({**project_manifest(self.state, self.shown_config), **instead}))
-                self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
+        with self.lock, Staged(f"{self.run_dir}/{MANIFEST}") as staged:
+            staged.write(checked_pretty({**project_manifest(self.state, self.shown_config), **instead}))
+            self.own_digests[MANIFEST] = self.put_in_place(staged).sha256
 
     def replace(
         self, staged: Staged, target: Mapping[str, Any], replaces: Pointer | None, *, sync: bool = False

@@ -81,7 +81,7 @@ class MetricLog:
     @property
     def has_points(self) -> bool:
         """Whether anything was logged, in this attempt or before."""
-        return os.path.lexists(self._place)
+        return self._journal is not None or os.path.lexists(self._place)
 
     @property
     def _place(self) -> str:
@@ -223,10 +223,11 @@ class MetricLog:
 
     def _opened(self) -> PointJournal:
         session = self._session
-        path = Path(refuse_links(str(session.run_dir), log_name(session.writer, METRICS_STEM)))
+        path = Path(self._place)
         try:
             journal = PointJournal.create(path, CRC32)
         except AlreadyExistsError:
+            refuse_links(str(session.run_dir), path.name)
             self._columns = read_columns(path, session.writer, limit=INLINE_POINTS)
             journal = PointJournal.reopen(path, CRC32)
         try:

@@ -149,10 +149,10 @@ class Columns:
         if kept and not self.keeps:
             for column in self.by_name.values():
                 column.steps, column.values = [], []
-        are_ordered = all(map(operator.lt, steps, steps[1:]))
+        are_ordered, keep = all(map(operator.lt, steps, steps[1:])), self.keeps
         for name, values in zip(names, zip(*rows, strict=True), strict=True):
             column = self.by_name.get(name) or self.by_name.setdefault(name, Column())
-            column.extend(steps, values, are_ordered=are_ordered, keep=self.keeps)
+            column.extend(steps, values, are_ordered=are_ordered, keep=keep)
 
     def scalars(self) -> dict[str, Any]:
         """The last value of each series, and over them what the summary says."""

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from runbundle.run.origin.git import ask
@@ -75,9 +75,14 @@ class GitState:
 def current_folder() -> Path | None:
     """The current folder; None if it was removed."""
     try:
-        return Path.cwd()
+        return _folder(os.getcwd())  # noqa: PTH109 - as text, which is compared sooner
     except OSError:
         return None
+
+
+@lru_cache(maxsize=4)
+def _folder(path: str) -> Path:
+    return Path(path)
 
 
 def code_here(store: Path | None = None) -> GitState:

@@ -185,6 +185,15 @@ def mask_command(command: Sequence[str], hide: Callable[[str], str] = mask_text)
         command: its words.
         hide: what takes known secrets out of each; what it finds is told as ``command``.
     """
+    found, options = _without_options(tuple(command))
+    hidden = [hide(word) for word in found]
+    is_more = any(before != after for before, after in zip(found, hidden, strict=True))
+    return hidden, tuple(sorted({*options, "command"} if is_more else options))
+
+
+@lru_cache(maxsize=64)
+def _without_options(command: tuple[str, ...]) -> tuple[Sequence[str], frozenset[str]]:
+    """A command line without the secrets that its options name, and those options; once for the runs of a process."""
     masked: set[str] = set()
     found: list[str] = []
     option = None
@@ -196,9 +205,7 @@ def mask_command(command: Sequence[str], hide: Callable[[str], str] = mask_text)
             found.append(_mask_word(word, masked))
         flag = _OPTION.match(word)
         option = flag[2] if flag and flag[1].startswith("-") and is_secret_key(flag[2]) else None
-    hidden = [hide(word) for word in found]
-    masked.update("command" for before, after in zip(found, hidden, strict=True) if before != after)
-    return hidden, tuple(sorted(masked))
+    return found, frozenset(masked)
 
 
 def _mask_word(word: str, masked: set[str]) -> str:
