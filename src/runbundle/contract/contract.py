@@ -89,11 +89,7 @@ class Contract:
     @cached_property
     def table_folders(self) -> frozenset[str]:
         """The folders of the tables that are declared."""
-        return frozenset(self.table_folder(spec) for spec in self.artifacts if spec.table is not None)
-
-    def table_folder(self, spec: ArtifactSpec) -> str:
-        """The folder of a table in the run."""
-        return f"{self.layout.folder_of(spec.kind)}/{spec.suffix}"
+        return frozenset(self.layout.table_folder(s.kind, s.suffix) for s in self.artifacts if s.table is not None)
 
     def stage(self, name: str) -> StageSpec:
         """The stage of a name.
@@ -198,7 +194,7 @@ class Contract:
 
     def _check_tables(self) -> None:
         """The folder of a table holds its parts alone."""
-        tables = {fold(self.table_folder(spec)): spec.artifact_id for spec in self.artifacts if spec.table}
+        tables = {fold(self.layout.table_folder(s.kind, s.suffix)): s.artifact_id for s in self.artifacts if s.table}
         others = {*self.layout.precreate, self.layout.extras_folder}
         others |= {self.layout.folder_of(spec.kind) for spec in self.artifacts if spec.kind != INPUT_KIND}
         for folder in others if tables else ():

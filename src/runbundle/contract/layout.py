@@ -96,6 +96,10 @@ class Layout:
         """The folder of a kind, relative to the run."""
         return self.folders.get(kind) or check_folder(self.default_folder.format(kind=kind))
 
+    def table_folder(self, kind: str, suffix: str) -> str:
+        """The folder of a table's parts, relative to the run."""
+        return f"{self.folder_of(kind)}/{suffix}"
+
     def file_name_of(self, suffix: str, ext: str, *, variant: str | None, input_stem: str | None) -> str:
         """The name of an artifact's file.
 

@@ -57,7 +57,7 @@ class FolderTable:
         try:
             parts = []
             for each in cuts:
-                self._make_folder_of(each.path)
+                make_safe_folder((self.folder / each.path).parent)
                 place = refuse_links(str(self.folder), each.path, what="part")
                 with Staged(place) as staged:
                     staged.write(each.data)
@@ -151,9 +151,6 @@ class FolderTable:
     def _header(self, begun: Buckets | None = None) -> bytes:
         own = self._cutting.bucket_by, self._cutting.bucket_size
         return manifest.header_line(self._cutting.table, begun or own)
-
-    def _make_folder_of(self, path: str) -> None:
-        make_safe_folder((self.folder / path).parent)
 
     def _lock(self) -> AbstractContextManager[None]:
         make_folder(self.folder)

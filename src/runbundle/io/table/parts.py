@@ -50,11 +50,6 @@ class Part:
     append: str
     of: int
 
-    @property
-    def order(self) -> tuple[int, int]:
-        """Where it stands among the parts of its table; of equals, the one written earlier is first."""
-        return (self.bucket or 0, self.low or 0)
-
     def meets(self, between: tuple[int | None, int | None]) -> bool:
         """Whether it may have rows in a range, both ends in it; an end that is None is open."""
         low, high = between
@@ -285,4 +280,5 @@ def complete(parts: list[Part], seen: Mapping[str, int] | None = None) -> list[P
 
 
 def _order(part: Part) -> tuple[int, int]:
-    return part.order
+    """Where it stands among the parts of its table; of equals, the one written earlier is first."""
+    return (part.bucket or 0, part.low or 0)

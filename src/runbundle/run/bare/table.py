@@ -11,12 +11,13 @@ from runbundle.base.errors import ArtifactNotFound, ContractError
 from runbundle.contract.schema import check_schema
 from runbundle.contract.table import TableSpec
 from runbundle.io.table.folder import FolderTable
-from runbundle.io.table.parts import Appended, Cutting, Part
+from runbundle.io.table.parts import Appended, Part
 from runbundle.io.table.rows import Rows
 from runbundle.io.table.scan import Between, scan, schema_of
 from runbundle.run.bare.files import absolute, enclosing_run, handle_of
 from runbundle.run.log.follow import follow
 from runbundle.run.runio import RunIO
+from runbundle.run.tables.appending import cutting_of
 from runbundle.run.tables.members import TableInfo, tables_of
 from runbundle.run.tables.reading import content_of, read_table, table_content
 
@@ -142,10 +143,11 @@ class Table:
         """What the run calls the table; and its buckets, where no contract declares it."""
         folder = self.folder.relative_to(run_dir).as_posix()
         contract = run.contract
+        layout = run._session.layout  # noqa: SLF001 - the library's own
         for spec in contract.artifacts if contract else ():
-            if spec.table is not None and contract is not None and contract.table_folder(spec) == folder:
+            if spec.table is not None and layout.table_folder(spec.kind, spec.suffix) == folder:
                 return spec, {}
-        extras = run._session.layout.extras_folder  # noqa: SLF001 - the library's own
+        extras = layout.extras_folder
         if not folder.startswith(f"{extras}/"):
             raise ContractError(
                 f"The run declares no table in {folder}",
@@ -161,10 +163,7 @@ class Table:
     def _standing_alone(self) -> FolderTable:
         if self._alone is None:
             how, clock = self._spec, SystemClock()
-            cutting = Cutting(
-                how.bucket_by, how.bucket_size, how.compression, how.row_group_rows, how.schema_version,
-                self.folder.name, self._run_id,
-            )  # fmt: skip
+            cutting = cutting_of(how, self.folder.name, self._run_id)
             there = FolderTable(self.folder, cutting, Rows(None, how.bucket_by), clock).parts()
             known = schema_of(self.folder, there) if there else None
             rows = Rows(self._columns, how.bucket_by, is_strict=how.is_strict, known=known)

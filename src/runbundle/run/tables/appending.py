@@ -104,20 +104,24 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
         spec, artifact_id, folder = _undeclared(session, key, asked, there)
     else:
         spec, artifact_id = declared, declared.artifact_id
-        folder = f"{session.layout.folder_of(spec.kind)}/{spec.suffix}"
+        folder = session.layout.table_folder(spec.kind, spec.suffix)
     if spec.table is None:
         raise ContractError(f"{artifact_id} is no table", hint="Give its spec table=TableSpec(...)")
     _refuse_others(session, folder, artifact_id)
     how = spec.table
-    cutting = Cutting(
-        how.bucket_by, how.bucket_size, how.compression, how.row_group_rows, how.schema_version,
-        spec.name if declared else artifact_id, session.run_id,
-    )  # fmt: skip
+    cutting = cutting_of(how, spec.name if declared else artifact_id, session.run_id)
     known = None if there is None else _columns_there(session, there)
     rows = Rows(spec.columns, how.bucket_by, is_strict=how.is_strict, known=known)
     parts = () if there is None else there.parts
     agreed = {(part.columns, there.bucket_by, there.bucket_size) for part in parts if there is not None}
     return Growing(spec, artifact_id, folder, cutting, rows, agreed)
+
+
+def cutting_of(how: TableSpec, table: str, run_id: str | None) -> Cutting:
+    """How a table of that name is cut, as its spec says."""
+    return Cutting(
+        how.bucket_by, how.bucket_size, how.compression, how.row_group_rows, how.schema_version, table, run_id
+    )
 
 
 def _there(session: Session, artifact_id: str) -> TableInfo | None:
