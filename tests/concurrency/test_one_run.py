@@ -180,10 +180,10 @@ with project(Path("store")).start(run_id="r") as run:
 """
 
 
-def test_a_reader_of_a_thousand_replacements_sees_the_old_or_the_new(tmp_path: Path) -> None:
+def test_a_reader_of_thousands_of_replacements_sees_the_old_or_the_new(tmp_path: Path) -> None:
     run_dir = tmp_path / "store" / "runs" / "demo" / "r"
     seen: list[float] = []
-    count = scale(200, 1000)
+    count = scale(200, 10_000)
     with program(BEGIN + REPLACING, tmp_path, count, 0) as writing:
         while writing.poll() is None:
             if not (run_dir / "artifacts" / "last.json").exists():
