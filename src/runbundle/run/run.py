@@ -87,8 +87,9 @@ class Run:
 
     @cached_property
     def _points(self) -> Columns:
-        self._check_journals()
-        return read_points(self.path)
+        with Blamed(self.run_id, None):
+            self._check_journals()
+            return read_points(self.path)
 
     @cached_property
     def _sealed(self) -> Mapping[str, str]:
@@ -103,7 +104,6 @@ class Run:
                 raise DigestMismatch(
                     f"The bytes of {path.name} are not those that were sealed",
                     hint="`runbundle verify` tells what else differs; restore the file from a copy",
-                    run=self.run_id,
                     path=path,
                 )
 
@@ -136,8 +136,9 @@ class Run:
         """
         found: Series | list[Point]
         if raw:
-            self._check_journals()
-            found = read_raw(self.path, name)
+            with Blamed(self.run_id, None):
+                self._check_journals()
+                found = read_raw(self.path, name)
         else:
             column = self._points.by_name.get(name)
             found = column.series().copied() if column is not None else []

@@ -8,6 +8,7 @@ import math
 import os
 import random
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 import runbundle as rb
 from runbundle import errors
 from runbundle.io import journal
+from runbundle.io.scan import CRC32
 from runbundle.run.metrics import series
 from sample_runs import MOMENT, FixedClock, abandon, codes, project
 
@@ -614,6 +616,32 @@ def test_a_point_logged_while_thousands_of_names_come_is_not_lost(run: rb.RunIO)
     run.log({"x": 3})
     run.finish()
     assert document(run)["series"]["x"]["values"] == rb.open_run(run.path).series("x").values == [1, 2, 3]
+
+
+NO_POINTS = {
+    "a list": {"step": 0, "values": {"x": [1]}},
+    "text": {"step": 0, "values": {"x": "one"}},
+    "no values": {"step": 0},
+    "a step of text": {"step": "0", "values": {"x": 1}},
+}
+
+
+@pytest.mark.parametrize("read", [lambda run: run.series("x"), lambda run: run.series("x", raw=True)])
+@pytest.mark.parametrize("fields", NO_POINTS.values(), ids=NO_POINTS)
+def test_a_line_that_is_no_point_is_told_with_its_run_and_its_file(
+    tmp_path: Path, fields: dict[str, Any], read: Callable[[rb.Run], object]
+) -> None:
+    """Its chain is whole: somebody wrote it so."""
+    run = project(tmp_path / "store").start()
+    run.log({"y": 1})
+    run_dir = abandon(run)
+    log = journal.Journal.reopen(run_dir / "metrics.jsonl", CRC32)
+    log.append({"record": "point", "attempt": 1, "ts_ms": 0, **fields})
+    log.close()
+    with pytest.raises(errors.LogCorrupt, match=r"Line 3 of metrics\.jsonl is no point of numbers") as caught:
+        read(rb.open_run(run_dir))
+    assert (caught.value.run, caught.value.path) == (run_dir.name, str(run_dir / "metrics.jsonl"))
+    assert "runbundle verify" in caught.value.hint
 
 
 def test_points_of_a_sealed_run_that_were_written_anew_are_refused(run: rb.RunIO, tmp_path: Path) -> None:

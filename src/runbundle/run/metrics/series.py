@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from runbundle.base.errors import LogCorrupt
 from runbundle.base.jsontext import read_number, spell_number
 from runbundle.contract.record import Pointer
+from runbundle.io.scan import Scan
 from runbundle.run.log.follow import log_paths
 from runbundle.run.log.lines import CREATOR, METRICS_STEM, check_line, scan_of
 
@@ -186,34 +187,42 @@ def _batches(
             if record["record"] == "summary":
                 summary.update({name: read_number(value) for name, value in record["values"].items()})
             continue
-        if (told := tuple(_values(record, scan.seq))) != names or len(steps) == _BATCH:
+        if (told := tuple(_values(record, scan))) != names or len(steps) == _BATCH:
             if steps:
                 yield names, steps, rows
             names, steps, rows = told, [], []
         steps.append(record["step"])
-        rows.append(_row(record["values"]))
+        rows.append(_row(record["values"], scan))
     scan.require_intact()
     if steps:
         yield names, steps, rows
 
 
-def _values(record: Mapping[str, Any], line: int) -> Mapping[str, Any]:
+def _values(record: Mapping[str, Any], scan: Scan) -> Mapping[str, Any]:
     values = record.get("values")
     if not record.keys() >= _POINT_FIELDS or type(record["step"]) is not int or not isinstance(values, dict):
-        raise LogCorrupt(f"Line {line} of a journal of points lacks what a point has")
+        raise _no_point(scan, "it lacks what a point has")
     return values
 
 
-def _row(values: Mapping[str, Any]) -> list[float]:
+def _row(values: Mapping[str, Any], scan: Scan) -> list[float]:
     row = list(values.values())
     kinds = set(map(type, row))
     if not kinds <= _NUMBERS:
-        raise LogCorrupt(f"A point holds {kinds - _NUMBERS}, which are no numbers")
+        raise _no_point(scan, f"it holds {', '.join(sorted(kind.__name__ for kind in kinds - _NUMBERS))}")
     if str in kinds:
         row = [read_number(value) for value in row]
         if any(isinstance(value, str) for value in row):
-            raise LogCorrupt("A point holds text where a number must be")
+            raise _no_point(scan, "it holds text")
     return row
+
+
+def _no_point(scan: Scan, reason: str) -> LogCorrupt:
+    return LogCorrupt(
+        f"Line {scan.seq} of {scan.path.name} is no point of numbers: {reason}",
+        hint="Look at what `runbundle verify` says",
+        path=scan.path,
+    )
 
 
 def read_raw(run_dir: Path, name: str) -> list[Point]:
@@ -226,8 +235,8 @@ def read_raw(run_dir: Path, name: str) -> list[Point]:
     for writer, path in log_paths(run_dir, METRICS_STEM).items():
         scan = scan_of(path)
         for record in scan:
-            if record["record"] == "point" and name in _values(record, scan.seq):
-                (value,) = _row({name: record["values"][name]})
+            if record["record"] == "point" and name in _values(record, scan):
+                (value,) = _row({name: record["values"][name]}, scan)
                 found.append(Point(name, record["step"], value, record["ts_ms"], writer, record["attempt"]))
         scan.require_intact()
     return found
