@@ -183,7 +183,7 @@ LINES = (
     _line(
         3,
         "a torn last line is skipped",
-        "io/journal.py",
+        "io/scan.py",
         "                    self.torn_bytes = len(raw)\n                    return\n",
         f"{RUN}/test_run_verify.py::test_a_torn_tail_of_a_dead_writer_is_said_not_found",
         "                    self.torn_bytes = len(raw)\n",

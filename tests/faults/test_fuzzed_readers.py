@@ -20,11 +20,11 @@ from runbundle.base.errors import RunbundleError
 from runbundle.contract.declaration import from_mapping, from_yaml, to_mapping
 from runbundle.io.formats import get_format, yaml
 from runbundle.io.input_image import decode_bgr
-from runbundle.io.journal import Journal, read_journal
+from runbundle.io.journal import Journal
 from runbundle.run.log.manifest import parse_manifest
 from runbundle.run.seal import read_seal
 from sample_runs import CONTRACT, SEED_CONTRACT, finished_run
-from stand_ins import written
+from stand_ins import read_journal, written
 
 NUMBERS = np.random.default_rng(3)
 DOCUMENT = {

@@ -1,32 +1,24 @@
-"""Append-only JSON Lines: each line checks itself and hangs on the one before (docs/format.md, section 3).
+"""Writing a journal: append-only JSON Lines, each chained to the one before (docs/format.md, section 3).
 
 A journal has one writer process, which holds an exclusive lock on it for its life; a forked child lets go
-of it. Any thread of the writer may append. Reading needs no lock and sees every line that was acknowledged.
+of it. Any thread of the writer may append. ``scan`` reads it.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, Self
-from zlib import crc32
+from typing import Any, NoReturn, Self
 
-import orjson
-
-from runbundle.base import jsontext
 from runbundle.base.errors import (
     AlreadyExistsError,
     CorruptError,
-    DecodeError,
-    LogCorrupt,
     RunbundleError,
     RunBusy,
     RunClosed,
@@ -43,204 +35,12 @@ from runbundle.io.atomic import (
     write_all,
 )
 from runbundle.io.jsonbytes import checked_line, line
+from runbundle.io.scan import FIRST_LINK, SHA256, Chain, Link, Scan
 
 _BLOCK_BYTES = 1 << 20
 _LOCK_PATIENCE_S = 0.5  # a reader that probes whether a writer lives holds the lock for an instant
 
 _open_journals: weakref.WeakSet[Journal]
-
-
-Link = tuple[int, str]  # what a line hands on to the next: its CRC-32, and its SHA-256 in a journal that carries it
-
-
-class Chain(NamedTuple):
-    """How lines hang together.
-
-    Attributes:
-        has_sha256: whether each line carries the SHA-256 of the line before, besides the CRC-32 that it ends with.
-    """
-
-    has_sha256: bool
-
-    def carried(self, link: Link) -> dict[str, str]:
-        """What a line says of the line before."""
-        return {"prev_sha256": link[1]} if self.has_sha256 else {}
-
-    def closed(self, data: bytes, link: Link) -> tuple[bytes, Link]:
-        """A line with its own CRC-32 as its last field, and what it hands on."""
-        head = data[:-2]  # all but the brace and the newline
-        crc = crc32(head, link[0])
-        raw = b'%b,"crc32":%d}\n' % (head, crc)
-        return raw, self._link(raw, crc)
-
-    def follow(self, raw: bytes, record: Mapping[str, Any], link: Link) -> Link | str:
-        """What a line hands on, or what is wrong with it."""
-        head, mark, tail = raw.rpartition(b',"crc32":')
-        crc = crc32(head, link[0])
-        if not mark or tail != b"%d}\n" % crc or (self.has_sha256 and record.get("prev_sha256") != link[1]):
-            return "the line was changed, or does not follow from the line before"
-        return self._link(raw, crc)
-
-    def _link(self, raw: bytes, crc: int) -> Link:
-        return crc, hashlib.sha256(raw).hexdigest() if self.has_sha256 else ""
-
-
-SHA256 = Chain(has_sha256=True)
-CRC32 = Chain(has_sha256=False)
-FIRST_LINK: Link = (0, "0" * 64)
-
-Parse = Callable[[bytes], Any]
-
-
-def _strictly(raw: bytes) -> Any:
-    """The value of a line of strict JSON.
-
-    What is spelt just as we spell it says nothing twice, and holds no number that orjson reads as another.
-    """
-    try:
-        record = orjson.loads(raw)
-        crc = record.pop("crc32")
-        if raw == b'%b,"crc32":%d}\n' % (orjson.dumps(record, option=orjson.OPT_SORT_KEYS)[:-1], crc):
-            record["crc32"] = crc
-            return record
-    except (AttributeError, KeyError, TypeError, ValueError):
-        pass
-    return jsontext.parse(raw, what="the line")
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """A line of a journal that is not what its writer appended.
-
-    Attributes:
-        line: number of the line, from 1.
-        offset: its first byte.
-        reason: what is wrong with it.
-    """
-
-    line: int
-    offset: int
-    reason: str
-
-
-@dataclass(slots=True)
-class Scan:
-    """A walk over the records of a journal, a line at a time; what it met stands here when it has ended.
-
-    A scan can be walked again later: it goes on after the last whole line, with what was appended since.
-
-    Attributes:
-        path, chain: which journal. parse: how a line is read; it raises ``DecodeError`` or ``ValueError``.
-        seq: how many whole lines were read. good_bytes: their length. link: what the next line would carry.
-        torn_bytes: length of an unfinished last line, which no writer acknowledged.
-        damage: the first bad line before the end, or None.
-    """
-
-    path: Path
-    chain: Chain = SHA256
-    parse: Parse = _strictly
-    seq: int = 0
-    good_bytes: int = 0
-    link: Link = FIRST_LINK
-    torn_bytes: int = 0
-    damage: Damage | None = None
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        """The records up to the first damage.
-
-        Raises:
-            UnavailableError: the file cannot be read.
-        """
-        self.torn_bytes = 0
-        if self.damage is not None:
-            return
-        with os_errors("Reading", self.path), open(self.path, "rb", buffering=_BLOCK_BYTES) as stream:
-            stream.seek(self.good_bytes)
-            for raw in stream:
-                if not raw.endswith(b"\n"):
-                    self.torn_bytes = len(raw)
-                    return
-                record = self._checked(raw)
-                after = record if isinstance(record, str) else self.chain.follow(raw, record, self.link)
-                if isinstance(record, str) or isinstance(after, str):
-                    self.damage = Damage(self.seq + 1, self.good_bytes, str(after))
-                    return
-                self.seq += 1
-                self.good_bytes += len(raw)
-                self.link = after
-                yield record
-
-    def _checked(self, raw: bytes) -> dict[str, Any] | str:
-        """The record of a line, or what is wrong with it."""
-        try:
-            record = self.parse(raw)
-        except DecodeError as error:
-            return error.what
-        except ValueError as error:
-            return str(error)
-        if not isinstance(record, dict) or not isinstance(record.get("record"), str):
-            return "the line is no record"
-        if record.get("seq") != self.seq:
-            return f"seq is {record.get('seq')!r} where {self.seq} is due"
-        return record
-
-    def run_through(self) -> Scan:
-        """Walk to the end and keep no record."""
-        for _ in self:
-            pass
-        return self
-
-    def require_intact(self) -> None:
-        """Go on only if no damage was met.
-
-        Raises:
-            LogCorrupt: a line before the end is damaged.
-        """
-        if self.damage:
-            raise LogCorrupt(
-                f"Line {self.damage.line} of {self.path.name} is damaged: {self.damage.reason}",
-                hint="Look at what `runbundle verify` says",
-                path=self.path,
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a journal holds up to its first damage.
-
-    Attributes:
-        records: the records, in order.
-        good_bytes, torn_bytes, damage: as in ``Scan``. last_link: what the next line would carry.
-    """
-
-    records: tuple[Mapping[str, Any], ...]
-    good_bytes: int
-    torn_bytes: int
-    damage: Damage | None
-    last_link: Link
-
-
-def read_journal(path: Path, chain: Chain = SHA256) -> Content:
-    """Read and check a journal; damage is told in the result, not raised.
-
-    Raises:
-        UnavailableError: the file cannot be read.
-    """
-    scan = Scan(path, chain)
-    records = tuple(scan)
-    return Content(records, scan.good_bytes, scan.torn_bytes, scan.damage, scan.link)
-
-
-def read_intact(path: Path, chain: Chain = SHA256) -> Content:
-    """``read_journal``, for those who cannot go on with damage.
-
-    Raises:
-        LogCorrupt: a line before the end is damaged.
-    """
-    scan = Scan(path, chain)
-    records = tuple(scan)
-    scan.require_intact()
-    return Content(records, scan.good_bytes, scan.torn_bytes, None, scan.link)
 
 
 End = tuple[int, Link, int]  # one value, which an interrupt finds as it was or as it will be

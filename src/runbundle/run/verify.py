@@ -21,7 +21,8 @@ from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Written, hash_file, os_errors
 from runbundle.io.confine import files_below, read_regular
 from runbundle.io.hashing import Hashing, Progress
-from runbundle.io.journal import Scan, has_writer
+from runbundle.io.journal import has_writer
+from runbundle.io.scan import Scan
 from runbundle.run.log.follow import log_paths
 from runbundle.run.log.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
 from runbundle.run.log.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest

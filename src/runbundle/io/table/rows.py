@@ -154,8 +154,7 @@ class Rows:
             column = columns[name]
             low: Any = column.min()
             high: Any = column.max()
-            has_nan = _has_nan(column)
-            if has_nan and rule.keys() & {"min", "max"}:  # which compares false with everything
+            if _has_nan(column):  # which compares false with everything
                 yield f"the column {name!r} has NaN, which is in no range"
             if "min" in rule and low is not None and low < rule["min"]:
                 yield f"the column {name!r} goes down to {low}, below {rule['min']}"

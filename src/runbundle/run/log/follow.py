@@ -10,7 +10,7 @@ from runbundle.base.collector import uncollected
 from runbundle.base.errors import RunNotFound
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import refused
-from runbundle.io.journal import Scan
+from runbundle.io.scan import Scan
 from runbundle.run.log.lines import CREATOR, LOG_STEM, is_log, log_name, log_writer, scan_of
 from runbundle.run.log.state import RunState
 

@@ -13,7 +13,7 @@ import orjson
 
 from runbundle.base.errors import LogCorrupt, UnsupportedVersion
 from runbundle.contract.record import Pointer
-from runbundle.io.journal import CRC32, SHA256, Chain, Scan
+from runbundle.io.scan import CRC32, SHA256, Chain, Scan
 
 FORMAT_VERSION = 1
 LOG_FORMAT = "runbundle-log"

@@ -18,8 +18,8 @@ from typing import Any
 from runbundle.base.errors import AlreadyExistsError, InvalidType, InvalidValue, RunbundleError
 from runbundle.base.jsontext import read_number, refuse_non_json, spell_number
 from runbundle.io.confine import refuse_links
-from runbundle.io.journal import CRC32
 from runbundle.io.points import PointJournal
+from runbundle.io.scan import CRC32
 from runbundle.run.log.lines import FORMAT_VERSION, LOG_FORMAT, METRICS_STEM, log_name
 from runbundle.run.metrics.series import INLINE_POINTS, Columns, read_columns
 from runbundle.run.origin import provenance
