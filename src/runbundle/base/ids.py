@@ -10,8 +10,6 @@ from typing import NewType
 from runbundle.base.clock import Clock
 from runbundle.base.errors import InvalidName
 
-RunId = NewType("RunId", str)
-ArtifactId = NewType("ArtifactId", str)
 Digest = NewType("Digest", str)
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -38,11 +38,11 @@ class ArtifactRecord(NamedTuple):
         bytes, sha256: what the file holds.
         description: for people; may repeat.
         meta: free facts, such as an image's shape and dtype.
+        pointer: where the record stands.
         replaces: the record whose place it took, if any.
         roster: which document lists it with others of its kind: ``artifact_id``, ``filename``, ``entries``, ``key``,
             ``contract_version``; None for most.
         table: of a part of a table, which rows it has (docs/format.md, section 3.6); None for most.
-        pointer: where the record stands; None while it is not appended.
     """
 
     ts_utc: str
@@ -58,10 +58,10 @@ class ArtifactRecord(NamedTuple):
     sha256: str
     description: str
     meta: Mapping[str, Any]
+    pointer: Pointer
     replaces: Pointer | None = None
     roster: Mapping[str, Any] | None = None
     table: Mapping[str, Any] | None = None
-    pointer: Pointer | None = None
 
     @property
     def label(self) -> str:
@@ -83,7 +83,7 @@ class ArtifactRecord(NamedTuple):
         """
         try:
             replaces, roster = Pointer.from_json(record["replaces"]), _roster_of(record)
-            return cls._make((*_told(record), replaces, roster, _table_of(record), pointer))
+            return cls._make((*_told(record), pointer, replaces, roster, _table_of(record)))
         except (KeyError, TypeError) as error:
             raise LogCorrupt(
                 f"The artifact record {pointer.seq} of the writer {pointer.writer or '(creator)'} lacks {error}",

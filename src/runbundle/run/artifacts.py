@@ -391,8 +391,7 @@ def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str,
             f"{earlier.label} was written as {earlier.filename}, and would be replaced by {filename}",
             hint="A replacement has the name of what it replaces: give the same spec",
         )
-    pointer = earlier.pointer
-    is_own = pointer is None or pointer.writer == session.writer
+    is_own = earlier.pointer.writer == session.writer
     if not is_own and not (session.is_creator and earlier.attempt < session.attempt):
         raise ConflictError(
             f"{earlier.label} was written by another process, and it alone may replace it",
@@ -448,7 +447,7 @@ def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord, *, sea
                 run=run_dir.name,
                 path=place,
             ) from error
-    digests = [record.sha256, *(digest for digest, _ in state.intents.get(record.pointer or Pointer("", -1), ()))]
+    digests = [record.sha256, *(digest for digest, _ in state.intents.get(record.pointer, ()))]
     check_digest(place, data, digests, run=run_dir.name, artifact=record.label)
     if sealed is not None:
         check_digest(place, data, (sealed,), run=run_dir.name, artifact=record.label)

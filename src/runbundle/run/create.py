@@ -239,11 +239,9 @@ def open_session(
     durability: Durability,
 ) -> Session:
     """The session of the creator's log, with all that the logs say so far."""
-    run: Mapping[str, Any] = state.header["run"] if state.header else {}
     return Session(
         run_dir=run_dir,
-        run_id=run["run_id"],
-        project_name=run["project_name"],
+        run_id=state.header["run"]["run_id"],  # type: ignore[index]  # who opens a run has read its header
         writer=CREATOR,
         log=log,
         state=state,

@@ -36,7 +36,6 @@ def join(run_dir: Path, *, clock: Clock, durability: Durability) -> Session:
     session = Session(
         run_dir=run_dir,
         run_id=str(manifest["run_id"]),
-        project_name=str(manifest["project_name"]),
         writer=writer,
         log=log,
         state=state,

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.base import jsontext
-from runbundle.base.clock import Clock, SystemClock
+from runbundle.base.clock import SystemClock
 from runbundle.base.errors import CorruptError, DecodeError, RunbundleError, RunBusy
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import TEMPORARY_PREFIX, Staged
 from runbundle.io.confine import files_below
 from runbundle.io.hashing import Progress, hash_files
-from runbundle.io.journal import Journal, Scan, cut_journal, has_writer
+from runbundle.io.journal import Journal, cut_journal, has_writer
+from runbundle.io.scan import Scan
 from runbundle.run.create import open_session
 from runbundle.run.finish import seal
 from runbundle.run.join import run_lock
@@ -55,10 +56,6 @@ class Step:
     reason: str
     to: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The step as a JSON object."""
-        return {"action": self.action, "path": self.path, "to": self.to, "reason": self.reason}
-
 
 @dataclass(slots=True)
 class _Plan:
@@ -81,9 +78,7 @@ class _Plan:
         self.steps.append((step, act))
 
 
-def repair(
-    run_dir: Path, *, clock: Clock | None = None, dry_run: bool = False, progress: Progress | None = None
-) -> tuple[Step, ...]:
+def repair(run_dir: Path, *, dry_run: bool = False, progress: Progress | None = None) -> tuple[Step, ...]:
     """Bring a run that nobody writes any more to a state that verifies; returns what was done, or would be.
 
     Torn lines are cut, a damaged manifest is written anew from the log, files that no record names are set aside under
@@ -108,7 +103,7 @@ def repair(
         _plan_files(plan, progress)
         _plan_end(plan)
         if not dry_run:
-            _carry_out(plan, clock or SystemClock())
+            _carry_out(plan)
     return (*(step for step, _, _ in plan.cuts), *(step for step, _ in plan.steps))
 
 
@@ -285,12 +280,12 @@ def _seal(session: Session) -> None:
     seal(session, sealable(session.run_dir))
 
 
-def _carry_out(plan: _Plan, clock: Clock) -> None:
+def _carry_out(plan: _Plan) -> None:
     for step, path, offset in plan.cuts:
         cut_journal(path, chain_of(path.name), offset, keep=plan.run_dir / step.to if step.to else None)
     if not plan.steps:
         return
-    with _open(plan, clock) as session:
+    with _open(plan) as session:
         for _, act in plan.steps:
             act(session)
         if not is_sealed(plan.run_dir):
@@ -298,7 +293,7 @@ def _carry_out(plan: _Plan, clock: Clock) -> None:
 
 
 @contextmanager
-def _open(plan: _Plan, clock: Clock) -> Iterator[Session]:
+def _open(plan: _Plan) -> Iterator[Session]:
     log = Journal.reopen(plan.run_dir / LOG)
     try:
         session = open_session(
@@ -307,7 +302,7 @@ def _open(plan: _Plan, clock: Clock) -> Iterator[Session]:
             plan.state,
             read_contract(plan.run_dir),
             _config(plan.run_dir),
-            clock=clock,
+            clock=SystemClock(),
             durability=Durability.PROCESS,
         )
         remember_all(session)

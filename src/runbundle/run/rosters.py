@@ -60,7 +60,7 @@ def _digest(document: Mapping[str, Any]) -> str:
 
 def _is_in_doubt(state: RunState, record: ArtifactRecord) -> bool:
     """Whether the file may hold what a replacement that a crash cut short had announced."""
-    return record.pointer is not None and bool(state.intents.get(record.pointer))
+    return bool(state.intents.get(record.pointer))
 
 
 def _spec_of(session: Session, roster_id: str, members: list[ArtifactRecord]) -> ArtifactSpec:

@@ -90,7 +90,7 @@ class Session:
     """One process writing into one run. Threads of it may share the session.
 
     Attributes:
-        run_dir, run_id, project_name: which run.
+        run_dir, run_id: which run.
         writer: whose log this is; ``""`` is the creator's.
         log: the log itself.
         state: what the logs said when they were last read, and all this writer said since.
@@ -118,7 +118,6 @@ class Session:
 
     run_dir: Path
     run_id: str
-    project_name: str
     writer: str
     log: Journal
     state: RunState

@@ -130,7 +130,7 @@ def set_aside(session: Session, name: str) -> None:
             {
                 "from": record.filename,
                 "to": f"attempts/{name}.{number}/{record.filename}",
-                "artifact": record.pointer.to_json() if record.pointer else None,
+                "artifact": record.pointer.to_json(),
             }
             for record in left
         ]

@@ -4,7 +4,7 @@ import pytest
 
 from runbundle.contract.check import check_records, missing_of_stage
 from runbundle.contract.contract import Contract
-from runbundle.contract.record import ArtifactRecord
+from runbundle.contract.record import ArtifactRecord, Pointer
 from runbundle.contract.spec import ArtifactSpec, Outcome, Required, StageSpec
 
 SPECS = {
@@ -29,6 +29,7 @@ def record(artifact_id: str, variant: str | None = None, fmt: str = "json") -> A
         sha256="0" * 64,
         description="",
         meta={},
+        pointer=Pointer("", 2),
     )
 
 

@@ -114,8 +114,7 @@ class RunState:
 
     def sizes(self, record: ArtifactRecord) -> set[int]:
         """The lengths that the file of a record may have (I15)."""
-        announced = self.intents.get(record.pointer, ()) if record.pointer is not None else ()
-        return {record.bytes, *(size for _, size in announced)}
+        return {record.bytes, *(size for _, size in self.intents.get(record.pointer, ()))}
 
     def contradictions(self) -> list[str]:
         """What is in force twice and may not be (docs/format.md, I14)."""
@@ -146,9 +145,9 @@ class RunState:
                 record = self.records[pointer]
                 yield source if has_stayed else target, *self.allowed(pointer, record.bytes, record.sha256)
 
-    def allowed(self, pointer: Pointer | None, size: int, sha256: str) -> tuple[int | None, frozenset[str]]:
+    def allowed(self, pointer: Pointer, size: int, sha256: str) -> tuple[int | None, frozenset[str]]:
         """The length, if there is one only, and the digests that the file of a record may have (I15)."""
-        announced = self.intents.get(pointer) if pointer is not None and self.intents else None
+        announced = self.intents.get(pointer)
         if not announced:
             return size, frozenset((sha256,))
         return None, frozenset((sha256, *(digest for digest, _ in announced)))

@@ -32,15 +32,15 @@ def next_number() -> int | None:
     return next(_numbers) if workers is None or workers.parent_process() is None else None
 
 
-def invocation(command: Sequence[str], root: Path | None, folder: Path | None) -> Mapping[str, Any]:
-    """The field ``invocation`` of an attempt; empty outside a repository, where nothing can be checked out.
+def invocation(command: Sequence[str], root: Path, folder: Path | None) -> Mapping[str, Any]:
+    """The field ``invocation`` of an attempt; empty where the current folder is gone, or outside the repository.
 
     Args:
         command: the words as they are recorded.
         root: the top of the repository.
         folder: the current folder.
     """
-    if root is None or folder is None:
+    if folder is None:
         return {}
     return _invocation(tuple(command), str(root), str(folder), sys.prefix, tuple(sys.path))
 

@@ -288,7 +288,7 @@ def say_part(
     }
     if merges is not None:
         stage = merges[0].stage
-        told["merges"] = [record.pointer.to_json() for record in merges if record.pointer is not None]
+        told["merges"] = [record.pointer.to_json() for record in merges]
     fields = {
         "ts_utc": session.now(),
         "artifact_id": table.artifact_id,
@@ -310,11 +310,7 @@ def say_part(
 
 def retire(session: Session, records: list[ArtifactRecord], reason: str) -> None:
     """Take parts out of force and remove their files, which hold nothing that counts."""
-    moved = [
-        {"from": record.filename, "to": None, "artifact": record.pointer.to_json()}
-        for record in records
-        if record.pointer is not None
-    ]
+    moved = [{"from": record.filename, "to": None, "artifact": record.pointer.to_json()} for record in records]
     try:
         session.say("quarantine", attempt=session.attempt, moved=moved, reason=reason)
     except UnavailableError:  # the files stay, and still do not count

@@ -132,7 +132,7 @@ def _retire_cut_short(session: Session, artifact_id: str) -> None:
             if record.table is not None
             and record.artifact_id == artifact_id
             and record.filename not in counted
-            and (record.attempt < session.attempt or (record.pointer and record.pointer.writer == session.writer))
+            and (record.attempt < session.attempt or record.pointer.writer == session.writer)
         ]
         if left:
             retire(session, left, "an append was cut short")
