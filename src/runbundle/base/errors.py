@@ -193,7 +193,7 @@ class RunBusy(ConflictError):
 
 
 class RunClosed(ConflictError):
-    """The handle was closed by finish."""
+    """No process has the run open, or its log is closed in this one."""
 
     code = "run_closed"
 

@@ -1,8 +1,9 @@
 """Whole files or none: a file is written beside its place, hashed as it passes, and then named.
 
-This is the only module that creates, renames or syncs files, next to ``journal``, which appends. The order of steps,
-and what a crash between them leaves, is in docs/format.md (I3, I4, I12, I19): a leftover is always a ``.tmp-`` file,
-never half a result.
+Whatever is replaced or created beside others goes through here. Elsewhere, files are made by ``unseen`` (a new run that
+nobody sees yet), ``journal`` and ``table.manifest`` (which append), and text logs. The order of steps, and what a crash
+between them leaves, is in docs/format.md (I3, I4, I12, I19): a leftover is always a ``.tmp-`` file, never half a
+result.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class SyncGroup:
             self._foreign, self._doubtful = {}, set()
 
     def remember_all(self, files: Iterable[str], folders: Iterable[str]) -> None:
-        """Files of a new run were written, and folders have new names."""
+        """Files of a run that is taken up were written, by whom does not matter, and folders have new names."""
         with self._guard:
             self._files |= {place: _Entry(None) for place in files}
             self._folders.update(folders)
