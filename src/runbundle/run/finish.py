@@ -17,9 +17,9 @@ from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, has_writer
 from runbundle.io.jsonbytes import checked_pretty
 from runbundle.run.join import run_lock
-from runbundle.run.log.lines import CREATOR, chain_of, is_log, log_writer
+from runbundle.run.log.lines import CREATOR, METRICS_FILE, chain_of, is_log, log_writer
 from runbundle.run.log.state import RunState
-from runbundle.run.metrics.log import METRICS_FILE, MetricLog
+from runbundle.run.metrics.log import MetricLog
 from runbundle.run.metrics.series import metrics_document
 from runbundle.run.origin.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal

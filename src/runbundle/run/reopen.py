@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import itertools
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,19 @@ from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, repla
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
 from runbundle.run.create import attempt_start, open_session
+from runbundle.run.files import free_folder, unrecorded
 from runbundle.run.finish import COMPLETED
 from runbundle.run.join import run_lock
 from runbundle.run.log.follow import follow, log_paths
-from runbundle.run.log.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, is_log, log_name
-from runbundle.run.log.manifest import MANIFEST, OF_THE_RUN, RUNNING, read_manifest
+from runbundle.run.log.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, log_name
+from runbundle.run.log.manifest import OF_THE_RUN, RUNNING, read_manifest
 from runbundle.run.log.state import RunState
-from runbundle.run.metrics.log import METRICS_FILE
 from runbundle.run.origin.code import GitState, digest_of, submodules_of
 from runbundle.run.origin.evidence import Evidence
 from runbundle.run.origin.provenance import plain_text
-from runbundle.run.seal import SEAL, is_covered, is_sealed
+from runbundle.run.seal import SEAL, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings.files import (
-    CONFIG,
-    CONFIG_RESOLVED,
-    CONTRACT,
     DIGEST_FIELDS,
     Settings,
     read_config,
@@ -44,7 +40,6 @@ from runbundle.run.stages import set_aside
 
 _PATIENCE_S = 1.0
 _LEVELS_ABOVE = 4  # the project, runs/, the store, and the folder that holds the store
-_FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
 
 
 def reopen(
@@ -250,27 +245,3 @@ def remember_all(session: Session) -> None:
     for file in files:
         folders.update(itertools.takewhile(lambda folder: folder != place, file.parents))
     session.unsynced.remember_all(map(str, files), map(str, folders))
-
-
-def free_folder(run_dir: Path, stem: str, attempt: int) -> str:
-    """A folder under ``attempts/`` for what is set aside now, and nothing else is in."""
-    name = f"attempts/{stem}.{attempt}"
-    numbers = itertools.count(2)
-    folder = name
-    while os.path.lexists(run_dir / folder):
-        folder = f"{name}-{next(numbers)}"
-    return folder
-
-
-def unrecorded(run_dir: Path, state: RunState) -> list[str]:
-    """The files of an unsealed run that nothing accounts for."""
-    known = {path for path, _, _ in (*state.files(), *state.moved_files(run_dir))}
-    with os_errors("Listing", run_dir):
-        found = sorted(files_below(run_dir))
-    return [path for path in found if path not in known and is_covered(path) and not is_own(path)]
-
-
-def is_own(path: str) -> bool:
-    """Whether a path is the library's own, or lies where anything may lie."""
-    root = {MANIFEST, CONFIG, CONFIG_RESOLVED, CONTRACT, METRICS_FILE, SEAL}
-    return path in root or is_log(path) or path.startswith(_FREE_FOLDERS)

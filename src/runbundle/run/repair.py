@@ -24,13 +24,14 @@ from runbundle.io.hashing import Progress, hash_files
 from runbundle.io.journal import Journal, cut_journal, has_writer
 from runbundle.io.scan import Scan
 from runbundle.run.create import open_session
+from runbundle.run.files import free_folder, unrecorded
 from runbundle.run.finish import seal
 from runbundle.run.join import run_lock
 from runbundle.run.log.follow import log_paths
 from runbundle.run.log.lines import CREATOR, METRICS_STEM, chain_of, log_name, scan_of
 from runbundle.run.log.manifest import MANIFEST, project_manifest, read_manifest
 from runbundle.run.log.state import RunState
-from runbundle.run.reopen import free_folder, remember_all, set_file_aside, unrecorded
+from runbundle.run.reopen import remember_all, set_file_aside
 from runbundle.run.seal import SEAL, is_sealed, sealable
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings.files import CONFIG_RESOLVED, read_config, read_contract, settings_to_put_back

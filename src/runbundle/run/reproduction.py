@@ -8,7 +8,6 @@ order, each takes the place, and the one with the same inputs is held against th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -18,14 +17,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from runbundle.base.errors import DecodeError, DigestMismatch, InvalidValue
-from runbundle.io.atomic import hash_file, os_errors
-from runbundle.io.confine import inside, read_regular
+from runbundle.io.atomic import hash_file
+from runbundle.io.confine import inside
 from runbundle.io.formats import yaml
 from runbundle.run.log.manifest import read_manifest
 from runbundle.run.log.state import RunState
 from runbundle.run.origin.code import root_here
 from runbundle.run.origin.invocation import next_number
-from runbundle.run.seal import SEAL, is_sealed
+from runbundle.run.seal import read_checked, root_digest_of
 from runbundle.run.settings.config import Config, differing
 from runbundle.run.settings.files import CONFIG, DIGEST_FIELDS, Settings, read_config
 from runbundle.run.settings.secrets import shown, unmask
@@ -96,7 +95,7 @@ class Reproduction:
         not that of the run, may compute by another.
         """
         link: dict[str, Any] = {name: self.manifest[name] for name in ("run_id", "run_uuid")}
-        link["root_digest"] = hash_file(self.run_dir / SEAL).sha256 if is_sealed(self.run_dir) else None
+        link["root_digest"] = root_digest_of(self.run_dir)
         old = read_config(self.run_dir)
         keys = differing(given.shown.resolved, old)
         if keys:
@@ -108,13 +107,8 @@ class Reproduction:
         return Settings(config, shown(config), {"reproduces": link})
 
     def _composed(self) -> dict[str, Any]:
-        place = self.run_dir / CONFIG
-        with os_errors("Reading", place):
-            data = read_regular(place)
-        told = hashlib.sha256(data).hexdigest()
-        if told != self.manifest["attempts"][-1][DIGEST_FIELDS[CONFIG]]:
-            raise DigestMismatch(f"{CONFIG} is not as it was recorded", run=self.run_dir.name, path=place)
-        found = yaml.load(data)
+        place, told = self.run_dir / CONFIG, self.manifest["attempts"][-1][DIGEST_FIELDS[CONFIG]]
+        found = yaml.load(read_checked(place, told, name=CONFIG, run=self.run_dir.name))
         if not isinstance(found, dict):
             raise DecodeError(f"{CONFIG} holds no mapping", run=self.run_dir.name, path=place)
         return found
@@ -148,7 +142,7 @@ class Reproduction:
         Raises:
             DigestMismatch: the copy is not as it was recorded.
         """
-        told = next((item for item in self.manifest["inputs"] if self._is_original(item, source)), None)
+        told = next((item for item in self.manifest["inputs"] if is_original(item, str(source), root_here())), None)
         if told is None or told["sha256"] is None:
             return source
         if INPUTS in self.current:
@@ -161,15 +155,15 @@ class Reproduction:
             raise DigestMismatch(f"{told['filename']} is not as it was recorded", run=self.run_dir.name, path=copy)
         return copy
 
-    def _is_original(self, told: Mapping[str, Any], source: Path) -> bool:
-        """Whether an input came from the path that a program names: the same, or the same in another checkout."""
-        original = told["original_path"]
-        if original is None or PurePosixPath(told["filename"]).name != source.name:
-            return False
-        if original == str(source):
-            return True
-        root = root_here()
-        return root is not None and source.is_relative_to(root) and original.endswith(f"/{source.relative_to(root)}")
+
+def is_original(told: Mapping[str, Any], path: str, root: Path | None) -> bool:
+    """Whether an input came from a path: the same, or the same place of another checkout, whose top is ``root``."""
+    original, place = told["original_path"], PurePosixPath(path)
+    if original is None or PurePosixPath(told["filename"]).name != place.name:
+        return False
+    if original == path:
+        return True
+    return root is not None and place.is_relative_to(root) and bool(original.endswith(f"/{place.relative_to(root)}"))
 
 
 def linked(settings: Settings, project_name: str) -> Settings:

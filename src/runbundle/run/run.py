@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from runbundle.base.blame import Blamed
 from runbundle.base.errors import ArtifactNotFound, DigestMismatch, LogCorrupt
 from runbundle.base.findings import Report
 from runbundle.contract.contract import Contract
@@ -21,12 +22,11 @@ from runbundle.run.log.lines import METRICS_STEM
 from runbundle.run.log.manifest import read_manifest
 from runbundle.run.log.state import RunState
 from runbundle.run.metrics.series import Columns, Point, Series, read_points, read_raw
-from runbundle.run.seal import is_sealed, read_seal
-from runbundle.run.session import Blamed
+from runbundle.run.seal import is_sealed, read_seal, root_digest_of
 from runbundle.run.settings.files import read_contract
 from runbundle.run.status import shown_status
 from runbundle.run.tables.members import TableInfo, find_table, tables_of
-from runbundle.run.verify import root_digest_of, verify
+from runbundle.run.verify import verify
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
-from runbundle.io.atomic import TEMPORARY_PREFIX, os_errors, replace_file
+from runbundle.io.atomic import TEMPORARY_PREFIX, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, read_regular
 from runbundle.io.hashing import hash_files
 from runbundle.run.log.lines import is_path
@@ -88,6 +88,35 @@ def _damaged(run_dir: Path, reason: str) -> CorruptError:
         hint="Look at what `runbundle verify` says",
         path=run_dir / SEAL,
     )
+
+
+def root_digest_of(run_dir: Path) -> str | None:
+    """The SHA-256 of a run's seal; None if it has none."""
+    return hash_file(run_dir / SEAL).sha256 if is_sealed(run_dir) else None
+
+
+def read_checked(place: Path, sha256: str | None, *, name: str, run: str) -> bytes:
+    """The bytes of a file of a run, which are those that were recorded, or sealed.
+
+    Args:
+        place: the file.
+        sha256: of the bytes; None, and none are right.
+        name: what the file is called in the error.
+        run: the id of the run.
+
+    Raises:
+        DigestMismatch: they are others. UnavailableError: it cannot be read.
+    """
+    with os_errors("Reading", place):
+        data = read_regular(place)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DigestMismatch(
+            f"The bytes of {name} are not those that were recorded",
+            hint="`runbundle verify` tells what else differs; restore the run from a copy",
+            run=run,
+            path=place,
+        )
+    return data
 
 
 def check_digest(path: Path, data: bytes, digests: Iterable[str], *, run: str, artifact: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Any, Protocol
 
+from runbundle.base.blame import Blamed
 from runbundle.base.clock import Clock, stamp
 from runbundle.base.errors import InvalidName, RunbundleError, RunClosed, RunSealed, StageError, UnavailableError
 from runbundle.contract.contract import Contract
@@ -455,26 +456,6 @@ class Acting:
     ) -> None:
         with self._session.lock:
             self._session.acts -= 1
-
-
-class Blamed:
-    """See ``Session.blamed``."""
-
-    __slots__ = ("_artifact", "_run")
-
-    def __init__(self, run: str, artifact: str | None) -> None:
-        self._run = run
-        self._artifact = artifact
-
-    def __enter__(self) -> None:
-        """The block begins."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, RunbundleError):
-            error.run = error.run or self._run
-            error.artifact = error.artifact or self._artifact
 
 
 def _forget_all() -> None:

@@ -5,7 +5,6 @@ The codes of the findings are in docs/format.md, section 7. A path has one findi
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
@@ -23,11 +22,11 @@ from runbundle.io.confine import files_below, read_regular
 from runbundle.io.hashing import Hashing, Progress
 from runbundle.io.journal import has_writer
 from runbundle.io.scan import Scan
+from runbundle.run.files import is_own
 from runbundle.run.log.follow import log_paths
 from runbundle.run.log.lines import CREATOR, LOG_STEM, check_line, is_log, log_name, log_writer, scan_of
 from runbundle.run.log.manifest import MANIFEST, RUNNING, parse_manifest, project_manifest, read_manifest
 from runbundle.run.log.state import RunState
-from runbundle.run.reopen import is_own
 from runbundle.run.seal import SEAL, is_covered, is_sealed, read_seal
 from runbundle.run.settings.files import CONFIG, CONFIG_RESOLVED, CONTRACT, read_config
 
@@ -300,14 +299,6 @@ def _check_strays(run: _Run) -> None:
 def _folders_above(path: str) -> Iterable[str]:
     parts = path.split("/")
     return ("/".join(parts[:count]) for count in range(1, len(parts)))
-
-
-def root_digest_of(run_dir: Path) -> str | None:
-    """The SHA-256 of a run's seal; None if it has none."""
-    if not is_sealed(run_dir):
-        return None
-    with os_errors("Reading", run_dir / SEAL):
-        return hashlib.sha256(read_regular(run_dir / SEAL)).hexdigest()
 
 
 def covered_bytes(run_dir: Path) -> int:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbundle.base import jsontext
-from runbundle.base.errors import DecodeError, DigestMismatch
-from runbundle.io.atomic import os_errors
-from runbundle.io.confine import inside, read_regular
+from runbundle.base.errors import DecodeError
+from runbundle.io.confine import inside
 from runbundle.run.run import Run
+from runbundle.run.seal import read_checked
 from runbundle.store.values import Verdict
 
 ABSENT = object()
@@ -108,11 +108,7 @@ def kept_bytes(run: Run, told: Mapping[str, Any]) -> bytes:
         DigestMismatch: its bytes are others. InvalidName: its path leads out of the run.
     """
     place = inside(run.path, str(told["path"]), what="kept file")
-    with os_errors("Reading", place):
-        data = read_regular(place)
-    if hashlib.sha256(data).hexdigest() != told["sha256"]:
-        raise DigestMismatch(f"{told['path']} is not as it was recorded", run=run.run_id, path=place)
-    return data
+    return read_checked(place, told["sha256"], name=str(told["path"]), run=run.run_id)
 
 
 def kept_json(run: Run, told: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from runbundle.base.blame import Blamed
 from runbundle.base.errors import (
     ArtifactNotFound,
     CorruptError,
@@ -23,7 +24,6 @@ from runbundle.io.hashing import Progress
 from runbundle.io.table.parts import Part
 from runbundle.io.table.scan import Between, meeting, refuse_changed, schema_of
 from runbundle.run.run import Run, open_run
-from runbundle.run.session import Blamed
 from runbundle.run.tables.members import TableInfo
 from runbundle.store.rowrule import RUN_ID, RowRule
 from runbundle.store.rule import Name, facts_of, holds

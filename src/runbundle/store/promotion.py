@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,13 +13,13 @@ from runbundle.contract.layout import STANDARD
 from runbundle.contract.model import TRAINED, ModelSpec
 from runbundle.contract.record import ArtifactRecord
 from runbundle.io.atomic import os_errors
-from runbundle.io.confine import inside, read_regular
+from runbundle.io.confine import inside
 from runbundle.run.log.follow import logs_in
+from runbundle.run.log.lines import METRICS_FILE
 from runbundle.run.log.manifest import MANIFEST
-from runbundle.run.metrics.log import METRICS_FILE
 from runbundle.run.origin.code import SHORT_HASH
 from runbundle.run.run import Run
-from runbundle.run.seal import read_seal
+from runbundle.run.seal import read_checked, read_seal
 from runbundle.run.settings.files import CONFIG_RESOLVED, CONTRACT
 from runbundle.run.stores import store_of
 from runbundle.store.registry import Candidate
@@ -173,15 +172,7 @@ def _sealed(run: Run, name: str, seal: Mapping[str, str]) -> bytes:
     with os_errors("Reading", place):
         if not place.is_file():
             raise CorruptError(f"The run has lost its {name}", hint="Restore it from a copy", run=run.run_id)
-        data = read_regular(place)
-    if hashlib.sha256(data).hexdigest() != seal.get(name):
-        raise DigestMismatch(
-            f"The bytes of {name} are not those that were sealed",
-            hint="`runbundle verify` tells what else differs; restore the run from a copy",
-            run=run.run_id,
-            path=place,
-        )
-    return data
+    return read_checked(place, seal.get(name), name=name, run=run.run_id)
 
 
 def _require_complete(run: Run) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runbundle.base.errors import DigestMismatch, ReproduceRefused
+from runbundle.base.errors import ReproduceRefused
 from runbundle.engine.reproduce.recorded import Recorded, confined
-from runbundle.io.atomic import os_errors
-from runbundle.io.confine import inside, read_regular
+from runbundle.io.confine import inside
 from runbundle.run.origin.code import git_state
+from runbundle.run.seal import read_checked
 from runbundle.store.conditions import kept_bytes, kept_json
 
 
@@ -83,10 +82,7 @@ def _new_files(recorded: Recorded) -> Iterator[CodeFile]:
         path = os.fsdecode(bytes.fromhex(item["path_hex"])) if "path_hex" in item else str(item["path"])
         confined(path, "a new file")
         place = inside(recorded.run.path, f"{folder}/{item['kept_as']}", what="kept file")
-        with os_errors("Reading", place):
-            data = read_regular(place)
-        if hashlib.sha256(data).hexdigest() != item["sha256"]:
-            raise DigestMismatch(f"The new file {path} is not as it was kept", run=recorded.run.run_id, path=place)
+        data = read_checked(place, item["sha256"], name=f"the new file {path}", run=recorded.run.run_id)
         yield CodeFile(path, data, bool(item["is_executable"]))
 
 

@@ -18,7 +18,7 @@ from runbundle.engine.reproduce.workplace import Workplace
 from runbundle.io.atomic import Staged, copy_into, hash_file, make_folder
 from runbundle.io.confine import inside
 from runbundle.run.origin.invocation import ENVIRONMENT, PYTHON, REPOSITORY, VARIABLES
-from runbundle.run.reproduction import Reproduction
+from runbundle.run.reproduction import Reproduction, is_original
 from runbundle.run.run import Run, open_run
 from runbundle.run.settings.secrets import unmask
 from runbundle.store.listing import run_folders
@@ -107,13 +107,9 @@ class Execution:
 
     def _names(self, path: str, told: Mapping[str, Any]) -> bool:
         """Whether a path names what an input was taken from: where it was, or at the same place of another checkout."""
-        original = told["original_path"]
-        name = PurePosixPath(told["filename"]).name
-        if original is None or told["sha256"] is None or PurePosixPath(path).name != name:
-            return False
-        absolute = Path(os.path.normpath(self.tree / self.recorded.folder / path))
-        is_moved = absolute.is_relative_to(self.tree) and original.endswith(f"/{absolute.relative_to(self.tree)}")
-        return bool(original == path or is_moved)
+        absolute = os.path.normpath(self.tree / self.recorded.folder / path)
+        is_it = is_original(told, path, None) or is_original(told, absolute, self.tree)
+        return told["sha256"] is not None and is_it
 
     def _copied(self, told: Mapping[str, Any]) -> Path:
         """A copy for the program, which may do with it what it likes."""

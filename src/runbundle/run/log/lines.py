@@ -20,6 +20,7 @@ LOG_FORMAT = "runbundle-log"
 CREATOR = ""
 LOG_STEM = "artifacts"
 METRICS_STEM = "metrics"
+METRICS_FILE = "metrics.json"
 
 Record = Mapping[str, Any]
 _HAS_DOTS = frozenset(("", ".", ".."))

@@ -25,7 +25,6 @@ from runbundle.run.metrics.series import INLINE_POINTS, Columns, read_columns
 from runbundle.run.origin import provenance
 from runbundle.run.session import Session
 
-METRICS_FILE = "metrics.json"
 _BATCH = 512
 _MOST_GROUPS = 2000
 _MIN, _MAX = -(2**63), 2**63 - 1
