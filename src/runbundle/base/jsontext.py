@@ -157,3 +157,8 @@ def spell_number(value: float) -> float | str:
 def read_number(value: Any) -> Any:
     """The inverse of ``spell_number``; other values pass through."""
     return _NON_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+def plain_text(value: object) -> str:
+    """Text from outside as every log can hold it: what is no Unicode, as in names of files, is spelt out."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

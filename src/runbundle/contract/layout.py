@@ -12,11 +12,13 @@ from runbundle.base.errors import ContractError, InvalidInputError
 from runbundle.base.ids import check_component, check_identifier, check_portable, check_token, fold, plain, random_text
 
 INPUT_FOLDER = "input"
+LOGS_FOLDER, PROVENANCE_FOLDER, ATTEMPTS_FOLDER = "logs", "provenance", "attempts"
 _FIELD = re.compile(r"\{(\w+)\}")
 _OPTIONAL_PART = re.compile(r"\[([^\[\]{}]*)\{variant\}\]")
 _ROOT_NAMES = frozenset(
     {
-        *("attempts", "provenance", "run_manifest.json", "config.yaml", "config_resolved.yaml", "contract.json"),
+        *(ATTEMPTS_FOLDER, PROVENANCE_FOLDER, "run_manifest.json", "contract.json"),
+        *("config.yaml", "config_resolved.yaml"),
         *("artifacts.jsonl", "metrics.jsonl", "metrics.json", "sha256sums"),
     }
 )
@@ -46,7 +48,7 @@ class Layout:
     default_folder: str = "artifacts/{kind}"
     file_name: str = "{suffix}[_{variant}]{ext}"
     extras_folder: str = "artifacts"
-    precreate: tuple[str, ...] = ("artifacts", "logs")
+    precreate: tuple[str, ...] = ("artifacts", LOGS_FOLDER)
 
     def __post_init__(self) -> None:
         check_identifier(self.name, what="layout name")

@@ -17,6 +17,7 @@ from runbundle.contract.schema import check_schema
 from runbundle.contract.table import DTYPES, TableSpec
 
 INPUT_KIND = "input"
+EXTRA_KIND = "extra"  # of what no contract declares
 _PICKLES = (".pkl", ".pickle", ".p", ".joblib", ".dill")
 
 

@@ -25,10 +25,10 @@ from runbundle.base.errors import (
     StageError,
 )
 from runbundle.base.ids import fold
-from runbundle.contract.layout import INPUT_FOLDER, check_folder
+from runbundle.contract.layout import INPUT_FOLDER, LOGS_FOLDER, check_folder
 from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
-from runbundle.contract.spec import INPUT_KIND, ArtifactSpec, Required
+from runbundle.contract.spec import EXTRA_KIND, INPUT_KIND, ArtifactSpec, Required
 from runbundle.io.atomic import Staged, Written, os_errors
 from runbundle.io.confine import check_relative, inside, read_regular, refuse_links
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
@@ -40,7 +40,6 @@ from runbundle.run.members import membership, refuse_place, refuse_roster
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
 
-EXTRA_KIND = "extra"
 _LOOKED_INTO = (".pt", ".onnx")  # files of these are taken by their own formats, which know what must not be in them
 
 
@@ -186,7 +185,7 @@ def write_at(session: Session, filename: str, data: bytes) -> ArtifactRecord:
             check_relative(filename, what="name")
             folder, _, name = filename.rpartition("/")
             check_folder(folder or name)
-            if fold(filename).split("/")[0] in (INPUT_FOLDER, "logs") or is_log(fold(filename)):
+            if fold(filename).split("/")[0] in (INPUT_FOLDER, LOGS_FOLDER) or is_log(fold(filename)):
                 raise ContractError(f"{filename} lies where the library writes", hint="Give another folder")
             has_extension = "." in name[1:]
             spec, _ = extra_spec(session, name if has_extension else f"{name}.bin", data)
@@ -253,8 +252,7 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
         session.folder(folder)
         replaces = earlier.pointer if earlier else None
         target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
-        if session.orphans:
-            session.remove_orphans()
+        session.remove_orphans()
         lines: int | None = None
         written = _put(session, place, encoded, target, replaces)
         fields = {

@@ -8,9 +8,8 @@ from pathlib import Path
 from runbundle.base.findings import Finding, Report
 from runbundle.contract.check import check_records
 from runbundle.contract.contract import Contract
-from runbundle.run.finish import COMPLETED
 from runbundle.run.log.follow import load_state
-from runbundle.run.log.manifest import RUNNING, read_manifest
+from runbundle.run.log.manifest import COMPLETED, RUNNING, read_manifest
 from runbundle.run.log.state import RunState
 from runbundle.run.portable import absolute_paths
 from runbundle.run.rosters import check_rosters

@@ -32,8 +32,8 @@ from typing import Any, Protocol
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import RunbundleError, RunClosed
 from runbundle.run.disabled import remove_scratch
-from runbundle.run.finish import ABORTED, COMPLETED, FAILED, finish
-from runbundle.run.log.manifest import MANIFEST
+from runbundle.run.finish import finish
+from runbundle.run.log.manifest import ABORTED, COMPLETED, FAILED, MANIFEST
 from runbundle.run.metrics.log import MetricLog
 from runbundle.run.reopen import take_back
 from runbundle.run.session import Session

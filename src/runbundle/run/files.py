@@ -6,6 +6,7 @@ import itertools
 import os
 from pathlib import Path
 
+from runbundle.contract.layout import ATTEMPTS_FOLDER, LOGS_FOLDER, PROVENANCE_FOLDER
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import files_below
 from runbundle.run.log.lines import METRICS_FILE, is_log
@@ -15,12 +16,12 @@ from runbundle.run.seal import SEAL, is_covered
 from runbundle.run.settings.files import CONFIG, CONFIG_RESOLVED, CONTRACT
 
 _OWN = frozenset((MANIFEST, CONFIG, CONFIG_RESOLVED, CONTRACT, METRICS_FILE, SEAL))
-_FREE_FOLDERS = ("logs/", "provenance/", "attempts/")
+_FREE_FOLDERS = tuple(f"{name}/" for name in (LOGS_FOLDER, PROVENANCE_FOLDER, ATTEMPTS_FOLDER))
 
 
 def free_folder(run_dir: Path, stem: str, attempt: int) -> str:
     """A folder under ``attempts/`` for what is set aside now, and nothing else is in."""
-    name = f"attempts/{stem}.{attempt}"
+    name = f"{ATTEMPTS_FOLDER}/{stem}.{attempt}"
     numbers = itertools.count(2)
     folder = name
     while os.path.lexists(run_dir / folder):

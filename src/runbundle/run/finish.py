@@ -11,23 +11,24 @@ from pathlib import Path
 
 from runbundle.base.errors import ContractUnmet, CorruptError, RunbundleError
 from runbundle.base.ids import Digest
+from runbundle.base.jsontext import plain_text
 from runbundle.contract.check import check_records
+from runbundle.contract.layout import LOGS_FOLDER
 from runbundle.io.atomic import Staged
 from runbundle.io.confine import inside
 from runbundle.io.journal import Journal, has_writer
 from runbundle.io.jsonbytes import checked_pretty
 from runbundle.run.join import run_lock
 from runbundle.run.log.lines import CREATOR, METRICS_FILE, chain_of, is_log, log_writer
+from runbundle.run.log.manifest import COMPLETED, FAILED
 from runbundle.run.log.state import RunState
 from runbundle.run.metrics.log import MetricLog
 from runbundle.run.metrics.series import metrics_document
-from runbundle.run.origin.provenance import plain_text
 from runbundle.run.seal import sealable, write_seal
 from runbundle.run.session import Session
 from runbundle.run.settle import await_background, fault_at_end
 from runbundle.run.stages import is_whole
 
-COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
 PATIENCE_S = 30.0
 _POLL_S = 0.02
 _JOINING_S = 5.0  # a joiner holds the folder for as long as it takes to read the log
@@ -165,8 +166,8 @@ def _remember_others(session: Session, found: Iterable[str], staying: Collection
     for path in found:
         if is_log(path) and log_writer(path) != CREATOR:
             writer = log_writer(path)
-        elif path.startswith("logs/"):
-            writer = path.removeprefix("logs/run.").removesuffix(".log")
+        elif path.startswith(f"{LOGS_FOLDER}/"):
+            writer = path.removeprefix(f"{LOGS_FOLDER}/run.").removesuffix(".log")
         else:
             continue
         if writer in staying:
@@ -201,6 +202,7 @@ def recorded_digests(run_dir: Path, state: RunState) -> dict[str, str]:
 
 def _keep_traceback(session: Session, error: BaseException) -> None:
     text = session.hide("".join(traceback.format_exception(error)))
-    inside(session.run_dir, f"logs/traceback.{session.attempt}.txt")
-    session.folder("logs")
-    _put(session, f"logs/traceback.{session.attempt}.txt", text.encode("utf-8", "backslashreplace"))
+    path = f"{LOGS_FOLDER}/traceback.{session.attempt}.txt"
+    inside(session.run_dir, path)
+    session.folder(LOGS_FOLDER)
+    _put(session, path, text.encode("utf-8", "backslashreplace"))

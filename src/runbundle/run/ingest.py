@@ -14,12 +14,12 @@ from typing import Any
 
 from runbundle.base.errors import ConflictError, InputExists, InputNotFound, InvalidName, InvalidValue
 from runbundle.base.ids import check_component, fold
+from runbundle.base.jsontext import plain_text
 from runbundle.contract.layout import INPUT_FOLDER
 from runbundle.contract.record import Pointer
 from runbundle.io.atomic import Staged, Written, copy_into, hash_file, os_errors
 from runbundle.io.confine import inside, read_regular
 from runbundle.run.given import given_path
-from runbundle.run.origin.provenance import plain_text
 from runbundle.run.reproduction import input_of
 from runbundle.run.seal import check_digest
 from runbundle.run.session import Session

@@ -10,22 +10,22 @@ from typing import Any
 
 from runbundle.base.clock import Clock
 from runbundle.base.errors import LogCorrupt, ResumeRefused, RunbundleError, RunBusy, RunSealed
+from runbundle.base.jsontext import plain_text
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import to_mapping
+from runbundle.contract.layout import PROVENANCE_FOLDER
 from runbundle.io.atomic import Staged, create_file, hash_file, os_errors, replace_file
 from runbundle.io.confine import files_below, inside, read_regular
 from runbundle.io.journal import Journal
 from runbundle.run.create import attempt_start, open_session
 from runbundle.run.files import free_folder, unrecorded
-from runbundle.run.finish import COMPLETED
 from runbundle.run.join import run_lock
 from runbundle.run.log.follow import follow, log_paths
 from runbundle.run.log.lines import CREATOR, LOG_STEM, METRICS_STEM, chain_of, log_name
-from runbundle.run.log.manifest import OF_THE_RUN, RUNNING, read_manifest
+from runbundle.run.log.manifest import COMPLETED, OF_THE_RUN, RUNNING, read_manifest
 from runbundle.run.log.state import RunState
 from runbundle.run.origin.code import GitState, digest_of, submodules_of
 from runbundle.run.origin.evidence import Evidence
-from runbundle.run.origin.provenance import plain_text
 from runbundle.run.seal import SEAL, is_sealed
 from runbundle.run.session import Durability, Session
 from runbundle.run.settings.files import (
@@ -175,7 +175,7 @@ def _begin(session: Session, settings: Settings | None, code: GitState) -> None:
     before = session.state.starts[last]
     remember_all(session)
     if is_sealed(session.run_dir):
-        session.move(SEAL, f"provenance/{SEAL}.{last}")
+        session.move(SEAL, f"{PROVENANCE_FOLDER}/{SEAL}.{last}")
         session.unsynced.sync()  # the log must not grow under its seal
         session.rewrite_manifest(status=RUNNING)  # from here on the log runs ahead of it (I20)
     digests = {**_config_digests(session, settings, last), "contract_sha256": before["contract_sha256"]}
@@ -200,9 +200,9 @@ def _config_digests(session: Session, settings: Settings | None, last: int) -> M
     there: dict[str, str | None] = {field: hash_file(run_dir / name).sha256 for name, field in DIGEST_FIELDS.items()}
     if settings is None or settings.digests == there:
         return there
-    session.folder("provenance")
+    session.folder(PROVENANCE_FOLDER)
     for name in DIGEST_FIELDS:
-        kept = run_dir / "provenance" / f"{last}.{name}"
+        kept = run_dir / PROVENANCE_FOLDER / f"{last}.{name}"
         if not kept.exists():  # a crash may have come between the copy and the new attempt
             with os_errors("Reading", run_dir / name):
                 session.remember(kept, create_file(kept, read_regular(run_dir / name)).sha256)

@@ -22,10 +22,11 @@ from runbundle.io.input_image import decode_bgr
 from runbundle.run import artifacts, ending, ingest
 from runbundle.run.artifacts import Offer
 from runbundle.run.background import Background
-from runbundle.run.finish import ABORTED, COMPLETED, FAILED, PATIENCE_S, finish, leave
+from runbundle.run.finish import PATIENCE_S, finish, leave
 from runbundle.run.given import given_path
 from runbundle.run.ingest import CollisionPolicy
 from runbundle.run.join import RUN_DIR_VARIABLE, join
+from runbundle.run.log.manifest import ABORTED, COMPLETED, FAILED
 from runbundle.run.metrics.log import MetricLog, Summary
 from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session

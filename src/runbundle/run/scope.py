@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 from runbundle.base.errors import ContractError, InvalidType, OwnershipError
 from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
-from runbundle.contract.spec import ArtifactSpec
+from runbundle.contract.spec import EXTRA_KIND, ArtifactSpec
 from runbundle.run.given import given_name
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from runbundle.io.table.parts import Appended
     from runbundle.run.runio import RunIO
-
-EXTRA = "extra"  # the kind of what no contract declares
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,10 @@ class Scope:
         """
         found = cls(_names(ids, "ids"), _names(kinds, "kinds"))
         if contract is not None:
-            known = {spec.kind for spec in contract.artifacts} | {EXTRA}
+            known = {spec.kind for spec in contract.artifacts} | {EXTRA_KIND}
             for kind in sorted((found.kinds or frozenset()) - known):
                 raise ContractError(f"The contract declares nothing of the kind {kind!r}", hint="See its artifacts")
-            if EXTRA not in (found.kinds or ()):
+            if EXTRA_KIND not in (found.kinds or ()):
                 for artifact_id in found.ids or ():
                     contract.spec(artifact_id)
         return found
@@ -58,7 +56,7 @@ class Scope:
 
     def allows(self, artifact_id: str, kind: str) -> bool:
         """Whether an artifact may be written."""
-        if kind == EXTRA and self.kinds is None:
+        if kind == EXTRA_KIND and self.kinds is None:
             return False
         return (self.ids is None or artifact_id in self.ids) and (self.kinds is None or kind in self.kinds)
 
@@ -167,7 +165,7 @@ class ScopedRunIO:
         declared = self.contract.table(table) if self.contract is not None and isinstance(table, str) else table
         if isinstance(declared, ArtifactSpec):
             self._require(declared)
-        elif not self._scope.allows(given_name(table, what="the table"), EXTRA):
+        elif not self._scope.allows(given_name(table, what="the table"), EXTRA_KIND):
             self._refuse(f"append to {table!r}", str(table))
         return self._run.append(table, frame, **more)
 
@@ -181,7 +179,7 @@ class ScopedRunIO:
         Raises:
             OwnershipError: the handle was not given for the kind ``extra``, or not for this id.
         """
-        if not self._scope.allows(given_name(name, what="the name"), EXTRA):
+        if not self._scope.allows(given_name(name, what="the name"), EXTRA_KIND):
             self._refuse(f"save {name!r}", name)
         return self._run.save(name, value, **more)
 

@@ -9,11 +9,12 @@ from typing import Self
 
 from runbundle.base.errors import ContractUnmet, RunbundleError, StageError
 from runbundle.base.ids import check_identifier
+from runbundle.base.jsontext import plain_text
 from runbundle.contract.check import missing_of_stage
+from runbundle.contract.layout import ATTEMPTS_FOLDER
 from runbundle.contract.spec import Outcome
 from runbundle.io.atomic import os_errors
 from runbundle.run.given import given_name
-from runbundle.run.origin.provenance import plain_text
 from runbundle.run.session import Session
 from runbundle.run.settle import await_background, settle
 
@@ -129,7 +130,7 @@ def set_aside(session: Session, name: str) -> None:
         moved = [
             {
                 "from": record.filename,
-                "to": f"attempts/{name}.{number}/{record.filename}",
+                "to": f"{ATTEMPTS_FOLDER}/{name}.{number}/{record.filename}",
                 "artifact": record.pointer.to_json(),
             }
             for record in left

@@ -7,12 +7,11 @@ import os
 import time
 from collections.abc import Callable
 
+from runbundle.contract.layout import LOGS_FOLDER
 from runbundle.io.atomic import os_errors, write_all
 from runbundle.io.confine import inside
 from runbundle.run.session import Session
 from runbundle.run.settings.secrets import mask_text
-
-TEXT_FOLDER = "logs"
 
 
 class TextLog(logging.Handler):
@@ -33,9 +32,9 @@ class TextLog(logging.Handler):
         Raises:
             InvalidName: a link leads out of the run. UnavailableError: the file cannot be opened.
         """
-        name = f"{TEXT_FOLDER}/run.{session.writer}.log" if session.writer else f"{TEXT_FOLDER}/run.log"
+        name = f"{LOGS_FOLDER}/run.{session.writer}.log" if session.writer else f"{LOGS_FOLDER}/run.log"
         place = inside(session.run_dir, name)
-        session.folder(TEXT_FOLDER)
+        session.folder(LOGS_FOLDER)
         with os_errors("Opening the text log", place):
             fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         # not a method of the session, which ends with its handle
@@ -51,7 +50,7 @@ class TextLog(logging.Handler):
         try:
             fd, self._fd = self._fd, -1
             if fd >= 0:
-                with os_errors("Closing the text log", f"{TEXT_FOLDER}/"):
+                with os_errors("Closing the text log", f"{LOGS_FOLDER}/"):
                     os.close(fd)
         finally:
             self.release()

@@ -13,6 +13,7 @@ from typing import Any
 
 from runbundle.base.clock import Clock, SystemClock
 from runbundle.base.errors import InputNotFound, InvalidValue, ModelNotFound, RunbundleError
+from runbundle.base.jsontext import plain_text
 from runbundle.contract.model import PRETRAINED, ModelSpec
 from runbundle.io.atomic import os_errors
 from runbundle.io.formats import format_for_extension, get_format
@@ -21,7 +22,6 @@ from runbundle.run.given import given_path
 from runbundle.run.models.aliases import read_aliases
 from runbundle.run.models.model import Model, model_paths, place_of, read_model
 from runbundle.run.models.reference import Resolved, folder_of_name, look_up
-from runbundle.run.origin.provenance import plain_text
 from runbundle.run.reproduction import Reproduction
 from runbundle.run.run import Run, open_run
 from runbundle.run.runio import RunIO

@@ -149,7 +149,9 @@ def test_a_lock_file_that_was_changed_in_a_run_sealed_anew_is_named(code: Path) 
         "the run does not verify: changed: provenance/uv"
     )
     reseal(run.path, dict)
-    assert faults(preflight(run.path, Options())) == {"environment": "The bytes of provenance/uv.lock are not those that were recorded"}
+    assert faults(preflight(run.path, Options())) == {
+        "environment": "The bytes of provenance/uv.lock are not those that were recorded"
+    }
 
 
 def test_nothing_of_a_run_that_does_not_verify_is_run(code: Path) -> None:

@@ -33,23 +33,10 @@ from runbundle.io.formats.base import Encoded, Format
 
 __all__ = ["FORMAT_NAMES", "Encoded", "Format", "format_for_extension", "get_format"]
 
-_MODULES = {
-    "json": "json",
-    "yaml": "yaml",
-    "text": "text",
-    "html": "html",
-    "csv": "csv",
-    "png": "png",
-    "mask": "mask",
-    "jpeg": "jpeg",
-    "npz": "npz",
-    "parquet": "parquet",
-    "checkpoint": "checkpoint",
-    "safetensors": "safetensors",
-    "onnx": "onnx",
-    "file": "file",
-}
-FORMAT_NAMES = frozenset(_MODULES)
+FORMAT_NAMES = (
+    *("json", "yaml", "text", "html", "csv", "png", "mask", "jpeg", "npz"),
+    *("parquet", "checkpoint", "safetensors", "onnx", "file"),
+)
 
 _loaded: dict[str, Format] = {}
 
@@ -62,9 +49,11 @@ def get_format(name: str) -> Format:
     """
     found = _loaded.get(name)
     if found is None:
-        if name not in _MODULES:
-            raise UnsupportedFormat(f"There is no format {name!r}", hint=f"Formats are {', '.join(sorted(_MODULES))}")
-        module = importlib.import_module(f"runbundle.io.formats.{_MODULES[name]}")
+        if name not in FORMAT_NAMES:
+            raise UnsupportedFormat(
+                f"There is no format {name!r}", hint=f"Formats are {', '.join(sorted(FORMAT_NAMES))}"
+            )
+        module = importlib.import_module(f"runbundle.io.formats.{name}")
         found = _loaded[name] = module.FORMAT
     return found
 
@@ -75,7 +64,7 @@ def format_for_extension(ext: str) -> Format:
     Raises:
         UnsupportedFormat: none does.
     """
-    for name in _MODULES:
+    for name in FORMAT_NAMES:
         if ext.lower() in get_format(name).extensions:
             return get_format(name)
     raise UnsupportedFormat(

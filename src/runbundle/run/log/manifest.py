@@ -14,9 +14,8 @@ from runbundle.run.log.state import RunState
 
 MANIFEST = "run_manifest.json"
 SCHEMA_VERSION = 1
-RUNNING = "running"
-INTERRUPTED = "interrupted"
-UNKNOWN = "unknown"
+RUNNING, COMPLETED, FAILED, ABORTED = "running", "completed", "failed", "aborted"
+INTERRUPTED, UNKNOWN = "interrupted", "unknown"  # what a reader says of a stored "running"; never stored
 FIELDS = frozenset(
     {
         *("schema_version", "requires", "run_id", "run_uuid", "project_name", "producer", "status"),

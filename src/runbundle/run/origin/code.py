@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
+from runbundle.base.jsontext import plain_text
 from runbundle.run.origin.git import ask
 from runbundle.run.origin.newfiles import NewFiles, is_secret_file, read_new_files
-from runbundle.run.origin.provenance import plain_text
 
 SHORT_HASH = 12
 _LOOKS = 4  # two that agree, and two more for a tree that was just being written

@@ -15,6 +15,7 @@ from typing import Any
 
 from runbundle.base.errors import RunbundleError
 from runbundle.base.ids import Digest, check_portable, fold
+from runbundle.contract.layout import PROVENANCE_FOLDER
 from runbundle.io.jsonbytes import pretty
 from runbundle.io.unseen import UnseenFolder
 from runbundle.run.origin.code import Changes, GitState, current_folder, submodules_of
@@ -22,7 +23,6 @@ from runbundle.run.origin.newfiles import NewFiles
 from runbundle.run.origin.provenance import installed_packages
 from runbundle.run.settings.secrets import Shown, mask_text
 
-FOLDER = "provenance"
 LOCK_FILES = ("uv.lock", "pylock.toml")
 _REQUIREMENTS = "requirements*.txt"
 _MOST_LOCK = 32 << 20
@@ -98,11 +98,11 @@ def _items(told: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_new_file(path: str) -> bool:
-    return path.startswith((f"{FOLDER}/untracked/", f"{FOLDER}/renamed/"))
+    return path.startswith((f"{PROVENANCE_FOLDER}/untracked/", f"{PROVENANCE_FOLDER}/renamed/"))
 
 
 def _moved(path: str, folder: str) -> str:
-    return f"{FOLDER}/{folder}{path.removeprefix(FOLDER)}"
+    return f"{PROVENANCE_FOLDER}/{folder}{path.removeprefix(PROVENANCE_FOLDER)}"
 
 
 @cache
@@ -118,7 +118,7 @@ def _evidence(code: GitState, here: Path | None) -> Evidence:
 
 
 def _put(files: dict[str, bytes], name: str, data: bytes) -> dict[str, Any]:
-    path = f"{FOLDER}/{name}"
+    path = f"{PROVENANCE_FOLDER}/{name}"
     files[path] = data
     return {"path": path, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 

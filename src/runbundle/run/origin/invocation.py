@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from runbundle.run.origin.provenance import plain_text
+from runbundle.base.jsontext import plain_text
 
 PYTHON, ENVIRONMENT, REPOSITORY = "python", "environment", "repository"
 # what else than code, configuration and inputs changes what a program computes

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from runbundle.base.jsontext import plain_text
+
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
@@ -120,8 +122,3 @@ def command() -> list[str]:
     if "--multiprocessing-fork" in words:  # it says nothing but which pipe to read; sys.argv is its program's
         words = [words[0], *sys.argv]
     return [plain_text(word) for word in words]
-
-
-def plain_text(value: object) -> str:
-    """Text from outside as every log can hold it: what is no Unicode, as in names of files, is spelt out."""
-    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -13,6 +13,7 @@ from runbundle.base import jsontext
 from runbundle.base.errors import DecodeError, RunbundleError, UnavailableError
 from runbundle.contract.contract import Contract
 from runbundle.contract.declaration import from_mapping
+from runbundle.contract.layout import PROVENANCE_FOLDER
 from runbundle.io.atomic import os_errors
 from runbundle.io.confine import read_regular
 from runbundle.io.formats import yaml
@@ -93,7 +94,7 @@ def settings_to_put_back(run_dir: Path, start: Mapping[str, Any]) -> dict[str, b
     found = {}
     for name, told in DIGEST_FIELDS.items():
         if _digest(run_dir / name) != start[told]:
-            kept = run_dir / "provenance" / f"{start['attempt']}.{name}"
+            kept = run_dir / PROVENANCE_FOLDER / f"{start['attempt']}.{name}"
             for data in (_bytes_of(kept), _from_manifest(run_dir)):
                 if data is not None and hashlib.sha256(data).hexdigest() == start[told]:
                     found[name] = data

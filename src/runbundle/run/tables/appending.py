@@ -16,13 +16,13 @@ from runbundle.base.errors import (
 )
 from runbundle.base.ids import check_portable, fold
 from runbundle.contract.record import ArtifactRecord
-from runbundle.contract.spec import ArtifactSpec, Required
+from runbundle.contract.spec import EXTRA_KIND, ArtifactSpec, Required
 from runbundle.contract.table import TableSpec
 from runbundle.io.atomic import Staged, Written
 from runbundle.io.confine import check_relative, refuse_links
 from runbundle.io.table.parts import Appended, Cut, Cutting, cut
 from runbundle.io.table.rows import Rows
-from runbundle.run.artifacts import EXTRA_KIND, check_stage
+from runbundle.run.artifacts import check_stage
 from runbundle.run.session import Session
 from runbundle.run.tables.members import TableInfo, folder_of, part_of, tables_of
 
@@ -260,8 +260,7 @@ def put_part(session: Session, folder: str, part: Cut) -> tuple[str, Written]:
         refuse_links(str(session.run_dir), own, what="folder")
         session.folder(own)
     place = f"{session.run_dir}/{filename}"
-    if session.orphans:
-        session.remove_orphans()
+    session.remove_orphans()
     with Staged(place) as staged:
         staged.write(part.data)
         written = staged.seal(sync=session.is_power)

@@ -8,6 +8,7 @@ from typing import Any
 
 from runbundle.base.errors import ArtifactNotFound
 from runbundle.contract.record import ArtifactRecord, Pointer
+from runbundle.contract.spec import EXTRA_KIND
 from runbundle.io.table.parts import Part, complete
 from runbundle.run.log.state import RunState
 
@@ -107,7 +108,7 @@ def records_of(state: RunState, artifact_id: str) -> list[tuple[Part, ArtifactRe
 def _info(records: list[ArtifactRecord], seen: Mapping[str, int]) -> TableInfo:
     first = records[0]
     folder, table = folder_of(first), first.table or {}
-    is_extra = first.kind == "extra"
+    is_extra = first.kind == EXTRA_KIND
     name = first.artifact_id if is_extra else f"{first.kind}/{folder.rpartition('/')[2]}"
     parts = tuple(_counted(records, seen))
     return TableInfo(name, first.artifact_id, folder, table["bucket_by"], table["bucket_size"], parts)
