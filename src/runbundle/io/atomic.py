@@ -248,6 +248,12 @@ def write_all(fd: int, data: Buffer) -> None:
         written += os.write(fd, memoryview(data)[written:])
 
 
+def drop(fd: int) -> None:
+    """Close a file that was only read, or that an error has put out of use: a refusal of that says nothing more."""
+    with suppress(OSError):
+        os.close(fd)
+
+
 def create_file(place: str | Path, data: Buffer) -> Written:
     """Create a whole file that must not exist yet.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runbundle.base.errors import InvalidName, UnavailableError
 from runbundle.base.ids import check_component, check_portable
-from runbundle.io.atomic import os_errors, refused
+from runbundle.io.atomic import drop, os_errors, refused
 
 
 def check_relative(path: str, *, what: str = "path") -> str:
@@ -103,7 +103,7 @@ def read_regular(path: Path) -> bytes:
             with open(fd, "rb", closefd=False) as stream:
                 return stream.read()
     finally:
-        os.close(fd)
+        drop(fd)
 
 
 def is_link(path: str | Path) -> bool:

@@ -26,6 +26,7 @@ from runbundle.base.errors import (
 from runbundle.io.atomic import (
     Staged,
     copy_into,
+    drop,
     failed_syncs,
     make_folder,
     os_errors,
@@ -86,7 +87,7 @@ class Journal:
         try:
             _lock(fd, path)
         except BaseException:
-            os.close(fd)
+            drop(fd)
             raise
         return cls(path, fd, (0, FIRST_LINK, 0), chain)
 
@@ -108,7 +109,7 @@ class Journal:
                 with os_errors("Cutting a torn line", path):
                     os.ftruncate(fd, scan.good_bytes)
         except BaseException:
-            os.close(fd)
+            drop(fd)
             raise
         return cls(path, fd, (scan.seq, scan.link, scan.good_bytes), chain)
 
@@ -240,7 +241,7 @@ class Journal:
             finally:
                 if _is_at(fd, self.path):
                     fd, self.fd = self.fd, fd
-                os.close(fd)
+                drop(fd)
         sync_folder(self.path.parent)
         failed_syncs.discard(str(self.path))
         self._has_failed = self.needs_care = False
@@ -329,7 +330,7 @@ def cut_journal(path: Path, chain: Chain, offset: int, *, keep: Path | None) -> 
         if scan.good_bytes != offset or scan.damage:
             raise CorruptError(f"{path.name} is not whole where it was cut", hint="Repair it again", path=path)
     finally:
-        os.close(fd)
+        drop(fd)
 
 
 def _is_at(fd: int, path: Path) -> bool:

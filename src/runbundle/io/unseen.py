@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from runbundle.base.ids import Digest
-from runbundle.io.atomic import Buffer, Written, make_folder, refused, sync_fd, sync_folder, write_all
+from runbundle.io.atomic import Buffer, Written, drop, make_folder, refused, sync_fd, sync_folder, write_all
 
 
 class UnseenFolder:
@@ -99,6 +99,6 @@ class UnseenFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for fd, _ in self._fds:
-            os.close(fd)
+            drop(fd)
         if not self._is_named:
             shutil.rmtree(self.path, ignore_errors=True)  # a leftover is invisible: readers pass over its name

@@ -71,11 +71,13 @@ def _take(session: Session, source: Path, name: str, policy: CollisionPolicy) ->
     relative = f"{INPUT_FOLDER}/{name}"
     place = inside(session.run_dir, relative, what="input")
     session.folder(INPUT_FOLDER)
+    session.remove_orphans()
     _refuse_twin(place)
     pointer, known = _recorded(session, relative)
     if os.path.lexists(place):
         if policy is CollisionPolicy.FAIL:
             raise InputExists(f"An input {name} is there already", hint="Give another collision policy", path=place)
+        session.keep_orphan(place)  # of a call that failed: it is taken now, or another file in its place
         if policy is CollisionPolicy.RESUME:
             _go_on(session, source, place, pointer, known)
             return place

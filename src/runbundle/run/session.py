@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -272,11 +272,17 @@ class Session:
             self.orphans.add(str(place))
             self.remove_orphans()
 
+    def keep_orphan(self, place: Path) -> None:
+        """A file that a failed write left, if it is one, is wanted now: it is not removed any more."""
+        self.orphans.discard(str(place))
+
     def remove_orphans(self) -> None:
         """Remove files that a failed write left; those that the disk still holds on to are tried again later.
 
         A file stays as long as a line that names it may still stand in the log.
         """
+        if not self.orphans:
+            return
         try:
             self.log.heal()
         except UnavailableError:
@@ -408,15 +414,12 @@ class Session:
             raise
 
     def close(self) -> None:
-        """Let go of the logs and their locks."""
+        """Let go of the logs and their locks: of all of them, also where the system refuses to close one."""
         self.is_finished = True
-        if self.text_log is not None:
-            self.text_log.close()
-        self.log.close()
-        if self.points is not None:
-            self.points.close()
-        if self.background is not None:
-            self.background.close()
+        with ExitStack() as last_first:
+            for each in (self.background, self.points, self.log, self.text_log):
+                if each is not None:
+                    last_first.callback(each.close)
 
     def forget(self) -> None:
         """In a forked child: what the parent holds is the parent's."""

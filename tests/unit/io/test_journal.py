@@ -361,6 +361,23 @@ def test_a_disk_without_locks_is_unavailable(
     assert open_file_count() == before
 
 
+def test_a_disk_that_takes_no_lock_and_closes_no_file_is_told_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by a burst of failing calls: the second one took the place of the error that says what happened."""
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def close_and_refuse(fd: int) -> None:
+        close(fd)
+        refuse()
+
+    close = os.close
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(os, "close", close_and_refuse)
+    with pytest.raises(UnavailableError, match="Locking the log failed"):
+        Journal.create(path)
+
+
 # --- failures of an append -----------------------------------------------------------------------------------
 
 

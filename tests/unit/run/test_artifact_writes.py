@@ -305,6 +305,37 @@ def test_a_file_stays_as_long_as_its_record_cannot_be_taken_back(
     assert codes(done.verify()) == []
 
 
+@pytest.mark.parametrize("policy", ["resume", "overwrite"])
+def test_an_input_that_a_failed_call_left_and_the_next_one_took_is_kept(
+    run: rb.RunIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """Its record could not be said, nor the file removed: what a later call makes of it must not be removed then."""
+    (tmp_path / "in.csv").write_bytes(b"1,2")
+    write, unlink, log = os.write, os.unlink, (run.path / LOG).stat().st_ino
+
+    def refuse_log(fd: int, data: bytes) -> int:
+        if os.fstat(fd).st_ino == log:
+            raise OSError(errno.EIO, "Input/output error")
+        return write(fd, data)
+
+    def refuse_input(place: Any, *rest: Any) -> None:
+        if str(place).endswith("in.csv"):
+            raise OSError(errno.EIO, "Input/output error")
+        unlink(place, *rest)
+
+    monkeypatch.setattr(os, "unlink", refuse_input)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse_log)
+        with pytest.raises(errors.UnavailableError):
+            run.ingest(tmp_path / "in.csv")
+    run.ingest(tmp_path / "in.csv", collision_policy=policy)
+    monkeypatch.undo()
+    run.save("a.json", 1)
+    run.finish()
+    assert codes(rb.open_run(run.path).verify()) == []
+    assert (run.path / "input" / "in.csv").read_bytes() == b"1,2"
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_an_interrupted_write_leaves_a_run_that_can_go_on(
     run: rb.RunIO, monkeypatch: pytest.MonkeyPatch, number: int

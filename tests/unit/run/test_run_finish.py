@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -358,3 +359,27 @@ def test_a_forked_child_writes_in_its_own_log_and_cannot_end_the_run(tmp_path: P
     told = sorted((point.writer, point.step, point.value) for point in run.series("a", raw=True))
     assert told == [("", 0, 0), ("", 1, 2), (child, 0, 1)]
     assert (run.status, codes(run.verify())) == ("completed", [])
+
+
+@pytest.mark.parametrize("log", [LOG, "metrics.jsonl"])
+def test_a_log_that_does_not_close_keeps_no_lock_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str
+) -> None:
+    """The run is sealed by then; who goes on with it must not wait until the program drops its handle."""
+    run = project(tmp_path / "store").start()
+    run.log({"x": 1})
+    close, refused = os.close, (run.path / log).stat().st_ino
+
+    def refuse(fd: int) -> None:
+        is_it = os.fstat(fd).st_ino == refused and (run.path / SEAL).exists()
+        close(fd)
+        if is_it:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", refuse)
+    with pytest.raises(errors.UnavailableError, match="Closing the log failed"):
+        run.finish("failed")
+    monkeypatch.undo()
+    with project(tmp_path / "store").resume(run.run_id) as again:
+        again.log({"x": 2})
+    assert codes(rb.open_run(run.path).verify()) == []

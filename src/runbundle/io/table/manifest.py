@@ -15,7 +15,7 @@ from zlib import crc32
 
 from runbundle.base import jsontext
 from runbundle.base.errors import DecodeError, UnavailableError, UnsupportedVersion
-from runbundle.io.atomic import os_errors, sync_fd, sync_folder, write_all
+from runbundle.io.atomic import drop, os_errors, sync_fd, sync_folder, write_all
 from runbundle.io.table.parts import Part, is_part_path
 
 MANIFEST = "manifest.jsonl"
@@ -76,7 +76,7 @@ def add_line(folder: Path, header: bytes, line: bytes) -> None:
                 os.ftruncate(fd, end)
                 raise
         finally:
-            os.close(fd)
+            drop(fd)
 
 
 def ends_with(folder: Path, line: bytes) -> bool:
@@ -92,7 +92,7 @@ def ends_with(folder: Path, line: bytes) -> bool:
     except OSError:
         return True
     finally:
-        os.close(fd)
+        drop(fd)
 
 
 def _sealed(told: Mapping[str, Any]) -> bytes:
@@ -126,7 +126,7 @@ def _opened(place: Path, flags: int) -> int:
     """An open regular file: a link is not followed, a pipe not waited for."""
     fd = os.open(place, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
+        drop(fd)
         raise UnavailableError("Opening failed: no regular file is there", hint="Move it away", path=place)
     return fd
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from runbundle.io.atomic import drop
 from runbundle.run.origin.git import ask
 
 _MOST_NAMES = 4 << 20  # bytes of names: some 100,000 files
@@ -169,7 +170,7 @@ class _Found:
         except OSError:
             return None
         finally:
-            os.close(fd)
+            drop(fd)
         if len(data) > (self.size or 0):
             return None
         return NewFile(self.path, data, bool(status.st_mode & stat.S_IXUSR), status.st_mtime_ns)
