@@ -160,27 +160,39 @@ class Contract:
         for stage in self.stages:
             late = [need for need in stage.needs if need not in known]
             if late:
-                raise ContractError(f"The stage {stage.stage} needs {late}, which no stage before it is named")
+                raise ContractError(
+                    f"The stage {stage.stage} needs {late}, which no stage before it is named",
+                    hint="Declare it before, or correct its needs",
+                )
             known.add(stage.stage)
         for spec in self.artifacts:
             if spec.stage is not None and spec.stage not in known:
-                raise ContractError(f"{spec.artifact_id} belongs to the stage {spec.stage!r}, which is not declared")
+                raise ContractError(
+                    f"{spec.artifact_id} belongs to the stage {spec.stage!r}, which is not declared",
+                    hint="Add the stage, or correct the spec",
+                )
 
     def _check_artifacts(self) -> None:
         places: dict[tuple[str, str], str] = {}
         inputs = [spec.artifact_id for spec in self.artifacts if spec.kind == INPUT_KIND]
         if len(inputs) > 1:
-            raise ContractError(f"Only one spec may be of kind input, not {inputs}")
+            raise ContractError(
+                f"Only one spec may be of kind input, not {inputs}", hint="Give the others another kind"
+            )
         for spec in self.artifacts:
             if self.formats is not None and spec.kind != INPUT_KIND and spec.format not in self.formats:
                 raise ContractError(
-                    f"{spec.artifact_id} has the format {spec.format}, which the contract does not allow"
+                    f"{spec.artifact_id} has the format {spec.format}, which the contract does not allow",
+                    hint="Add it to the formats of the contract, or give the spec another",
                 )
             if spec.kind == INPUT_KIND:
                 continue
             folder = fold(self.layout.folder_of(spec.kind))
             if folder.split("/")[0] == INPUT_FOLDER:
-                raise ContractError(f"{spec.artifact_id} would lie in {INPUT_FOLDER}/, which is for inputs")
+                raise ContractError(
+                    f"{spec.artifact_id} would lie in {INPUT_FOLDER}/, which is for inputs",
+                    hint="Give its kind another folder",
+                )
             if spec.format == _CHECKPOINT and _CHECKPOINTS not in folder.split("/"):
                 raise ContractError(
                     f"{spec.artifact_id} has the format {_CHECKPOINT}, whose files lie under {_CHECKPOINTS}/ alone",
@@ -189,7 +201,10 @@ class Contract:
             name = self.layout.file_name_of(spec.suffix, spec.ext, variant=None, input_stem="x")
             other = places.setdefault((folder, name), spec.artifact_id)
             if other != spec.artifact_id:
-                raise ContractError(f"{other} and {spec.artifact_id} would have the same file name")
+                raise ContractError(
+                    f"{other} and {spec.artifact_id} would have the same file name",
+                    hint="Give one of them another suffix or kind",
+                )
         self._check_tables()
 
     def _check_tables(self) -> None:
@@ -200,7 +215,10 @@ class Contract:
         for folder in others if tables else ():
             for table, artifact_id in tables.items():
                 if f"{fold(folder)}/".startswith(f"{table}/"):
-                    raise ContractError(f"{folder} lies in the folder of the table {artifact_id}")
+                    raise ContractError(
+                        f"{folder} lies in the folder of the table {artifact_id}",
+                        hint="Give one of the two another folder",
+                    )
 
 
 def _with_rosters(artifacts: Iterable[ArtifactSpec]) -> tuple[ArtifactSpec, ...]:
@@ -227,5 +245,5 @@ def _refuse_twice(what: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name.casefold() in seen:
-            raise ContractError(f"The {what} {name!r} is declared twice")
+            raise ContractError(f"The {what} {name!r} is declared twice", hint="Rename one of them")
         seen.add(name.casefold())

@@ -64,7 +64,10 @@ class Layout:
         for folder in (*self.folders.values(), self.extras_folder, *self.precreate):
             check_folder(folder)
         if fold(self.extras_folder).split("/")[0] == INPUT_FOLDER:
-            raise ContractError(f"extras_folder {self.extras_folder!r} lies in {INPUT_FOLDER}/, which is for inputs")
+            raise ContractError(
+                f"extras_folder {self.extras_folder!r} lies in {INPUT_FOLDER}/, which is for inputs",
+                hint="Give another folder",
+            )
 
     def _check_run_folder(self) -> None:
         top, *between, last = self.run_folder.split("/")

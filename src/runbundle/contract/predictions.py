@@ -68,7 +68,7 @@ def frame_variant(frame_id: SupportsIndex | str) -> str:
         raise InvalidType(f"A frame's id is a whole number or text, not {frame_id!r}")
     number = operator.index(frame_id)
     if number < 0:
-        raise InvalidName(f"A frame's id is not below zero, as {number} is")
+        raise InvalidName(f"A frame's id is not below zero, as {number} is", hint="Count frames from 0")
     return f"{number:0{_DIGITS}d}"
 
 

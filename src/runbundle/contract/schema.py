@@ -75,7 +75,10 @@ def check_facts(schema: Mapping[str, Any], facts: Mapping[str, Any], *, what: st
     """
     ((form, rules),) = schema.items()
     if form not in facts:
-        raise ContractError(f"The schema of {what} speaks of {form}, which its format does not have")
+        raise ContractError(
+            f"The schema of {what} speaks of {form}, which its format does not have",
+            hint="Take the key that tells of what the format holds, or another format",
+        )
     if form == "document":
         faults = _document_faults(rules, facts["document"], what)
     elif form == "arrays":

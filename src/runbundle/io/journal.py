@@ -187,7 +187,11 @@ class Journal:
     def _make_ready(self, *, sync: bool) -> None:
         """Before a line that does not just follow: is the log open, torn by a failed append, in doubt after a sync?"""
         if self.fd < 0:
-            raise RunClosed(f"{self.path.name} is closed in this process", path=self.path)
+            raise RunClosed(
+                f"{self.path.name} is closed in this process",
+                hint="Resume the run, or write through a handle that is open",
+                path=self.path,
+            )
         if self._is_torn:
             with os_errors("Cutting an unfinished line", self.path):
                 self._cut()

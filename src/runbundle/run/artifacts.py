@@ -89,7 +89,11 @@ def extra_spec(session: Session, name: str, value: Any) -> tuple[ArtifactSpec, s
     is_file = isinstance(value, bytes | bytearray | memoryview | os.PathLike) and ext not in _LOOKED_INTO
     fmt = get_format("file") if is_file and ext else format_for_extension(ext)
     if contract is not None and contract.formats is not None and fmt.name not in contract.formats:
-        raise ContractError(f"The contract {contract.name} does not allow the format {fmt.name}", run=session.run_id)
+        raise ContractError(
+            f"The contract {contract.name} does not allow the format {fmt.name}",
+            hint="Add it to the formats of the contract, or save it in another",
+            run=session.run_id,
+        )
     filename = f"{session.layout.extras_folder}/{name}"
     _check_folder(fmt, filename)
     return _extra_spec(ext, fmt.name), filename
@@ -237,7 +241,10 @@ def check_stage(session: Session, spec: ArtifactSpec) -> None:
 def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str, offer: Offer) -> ArtifactRecord:
     fmt = get_format(spec.format)
     if fmt.extensions and spec.ext not in fmt.extensions:
-        raise ContractError(f"The format {fmt.name} has the extensions {fmt.extensions}, not {spec.ext}")
+        raise ContractError(
+            f"The format {fmt.name} has the extensions {fmt.extensions}, not {spec.ext}",
+            hint="Give the spec one of them",
+        )
     _check_folder(fmt, filename)
     encoded = _taken(fmt, offer.value) if offer.is_encoded else _encode(fmt, offer.value, offer.options)
     if spec.schema is not None:
@@ -316,7 +323,10 @@ def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:
     except TypeError as error:
         if isinstance(error, InvalidInputError) or "unexpected keyword" not in str(error):
             raise
-        raise InvalidInputError(f"The format {fmt.name} does not take the options {sorted(options)}") from error
+        raise InvalidInputError(
+            f"The format {fmt.name} does not take the options {sorted(options)}",
+            hint="Leave them out",
+        ) from error
 
 
 def _put(

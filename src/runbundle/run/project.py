@@ -182,7 +182,7 @@ def _is_there(store: Path) -> bool:
 
 def _check_facts(facts: Mapping[str, Any]) -> None:
     if not isinstance(facts, Mapping):
-        raise InvalidType(f"facts are a mapping, not {type(facts).__name__}")
+        raise InvalidType(f"facts are a mapping, not {type(facts).__name__}", hint="Give {'name': value}")
     jsontext.refuse_non_json(dict(facts), "facts")
     taken = sorted((FIELDS | MORE_FIELDS) & facts.keys())
     if taken:

@@ -152,7 +152,12 @@ class Reproduction:
             return source
         copy = inside(self.run_dir, told["filename"], what="input")
         if hash_file(copy).sha256 != told["sha256"]:
-            raise DigestMismatch(f"{told['filename']} is not as it was recorded", run=self.run_dir.name, path=copy)
+            raise DigestMismatch(
+                f"{told['filename']} is not as it was recorded",
+                hint="`runbundle verify` tells what else differs; restore the run from a copy",
+                run=self.run_dir.name,
+                path=copy,
+            )
         return copy
 
 

@@ -133,7 +133,10 @@ def gather(folders: Iterable[Path], wanted: Wanted, progress: Progress | None = 
     _refuse_twins([table.run for table in tables])
     by = {table.info.bucket_by for table in tables}
     if wanted.between is not None and len(by) > 1:
-        raise InvalidValue(f"The tables have buckets by {', '.join(sorted(map(str, by)))}: between is of one")
+        raise InvalidValue(
+            f"The tables have buckets by {', '.join(sorted(map(str, by)))}: between is of one",
+            hint="Ask for tables of one column, or filter the rows instead",
+        )
     return Gathered(tables, _columns(tables), by.pop() if len(by) == 1 else None, wanted.between, damaged)
 
 

@@ -133,7 +133,7 @@ def _used(record: Mapping[str, Any], store: Path, way: tuple[str, ...]) -> UsedM
 def _file(store: Path, path: str) -> Path:
     place = inside(store, path, what="the path of the model")
     if not place.is_file():
-        raise NotFoundError(f"There is no {path}", path=place)
+        raise NotFoundError(f"There is no {path}", hint="Look at the path", path=place)
     return place
 
 

@@ -75,7 +75,9 @@ def holds(rule: str, facts: Mapping[Name, Any]) -> bool:
         InvalidValue: it is no rule, or names something that the run does not have.
     """
     if not isinstance(rule, str):
-        raise InvalidType(f"A rule is text, not {type(rule).__name__}")
+        raise InvalidType(
+            f"A rule is text, not {type(rule).__name__}", hint="Write it as text: \"status = 'completed'\""
+        )
     if len(rule) > _LONGEST:
         raise InvalidValue(f"The rule has more than {_LONGEST} characters", hint="Shorten it")
     values: dict[Name, Scalar] = {}

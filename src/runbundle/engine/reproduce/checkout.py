@@ -132,4 +132,8 @@ def _git(folder: Path, *arguments: str, doing: str) -> None:
         raise UnavailableError(f"{doing} failed: git cannot be started", hint="Is it installed?") from error
     if done.returncode:
         said = " ".join(done.stderr.decode("utf-8", "replace").split())[-400:]
-        raise ReproduceRefused(f"{doing} failed: git says: {said or done.returncode}", path=folder)
+        raise ReproduceRefused(
+            f"{doing} failed: git says: {said or done.returncode}",
+            hint="Look at what git says in the repository",
+            path=folder,
+        )

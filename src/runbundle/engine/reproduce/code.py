@@ -51,7 +51,11 @@ class Code:
         if commit is None:
             raise ReproduceRefused("The run has no commit", hint="It was made outside git", run=recorded.run.run_id)
         if kept.get("diff", {}) is None:
-            raise ReproduceRefused("The changes of the code were too long to keep", run=recorded.run.run_id)
+            raise ReproduceRefused(
+                "The changes of the code were too long to keep",
+                hint="Take the code as it stands: --code current",
+                run=recorded.run.run_id,
+            )
         diff = kept_bytes(recorded.run, kept["diff"]) if kept.get("diff") else b""
         modules = {confined(str(item["path"]), "a submodule"): item["commit"] for item in kept.get("submodules", [])}
         return cls(commit, diff, tuple(_new_files(recorded)), modules)

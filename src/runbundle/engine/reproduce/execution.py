@@ -65,7 +65,11 @@ class Execution:
             ) as process:
                 return process.wait()
         except OSError as error:
-            raise UnavailableError(f"{words[0]} cannot be started: {error.strerror}", path=words[0]) from error
+            raise UnavailableError(
+                f"{words[0]} cannot be started: {error.strerror}",
+                hint="Install it, or put it on the PATH",
+                path=words[0],
+            ) from error
 
     def words(self) -> list[str]:
         """The command's words, each place in them where it lies now, its secrets put back."""

@@ -21,7 +21,9 @@ def check_image(value: Any) -> np.ndarray[Any, Any]:
     """
     numpy = need("numpy", "images")
     if not isinstance(value, numpy.ndarray) or isinstance(value, numpy.ma.MaskedArray):
-        raise InvalidType(f"An image is a plain NumPy array, not {type(value).__name__}")
+        raise InvalidType(
+            f"An image is a plain NumPy array, not {type(value).__name__}", hint="Give an array of uint8, HxW or HxWx3"
+        )
     if value.dtype != numpy.uint8:
         raise InvalidType(
             f"An image is uint8, not {value.dtype} of shape {value.shape}", hint="Scale it to 0..255 first"

@@ -88,7 +88,9 @@ def _deep_copy(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
     except (TypeError, copy.Error, RuntimeError, RecursionError) as error:
-        raise InvalidType(f"A value of the type {type(value).__name__} cannot be copied: {error}") from error
+        raise InvalidType(
+            f"A value of the type {type(value).__name__} cannot be copied: {error}", hint="Write it without background"
+        ) from error
 
 
 def copied_array(array: Any, spare: Any) -> Any:

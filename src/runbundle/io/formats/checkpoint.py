@@ -160,7 +160,7 @@ def _facts() -> dict[str, Any]:
 
 def _encode_file(path: Path) -> Encoded:
     if not path.is_file():
-        raise InputNotFound(f"There is no file {path}", path=path)
+        raise InputNotFound(f"There is no file {path}", hint="Look at the path", path=path)
     _refuse_objects(str(path))
 
     def write(sink: Sink) -> None:

@@ -64,15 +64,21 @@ def _checked_rows(value: Any) -> list[dict[str, Any]]:
     rows = [dict(row) for row in value]
     names = list(rows[0])
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise InvalidValue("Column names must be text that is not empty")
+        raise InvalidValue("Column names must be text that is not empty", hint="Give each column a name")
     if any(len(name) > _LONGEST for name in names):
-        raise InvalidValue(f"A column name has more than {_LONGEST} characters, and could not be read back")
+        raise InvalidValue(
+            f"A column name has more than {_LONGEST} characters, and could not be read back",
+            hint="Give it a shorter name",
+        )
     for number, row in enumerate(rows):
         if row.keys() != rows[0].keys():
             raise InvalidValue(f"Row {number} has other columns than row 0", hint="Give each row the same keys")
         for name, cell in row.items():
             if not isinstance(cell, _SCALARS):
-                raise InvalidType(f"Row {number}, column {name!r}: a cell cannot hold {type(cell).__name__}")
+                raise InvalidType(
+                    f"Row {number}, column {name!r}: a cell cannot hold {type(cell).__name__}",
+                    hint="Turn it into text or a number first",
+                )
             if isinstance(cell, float) and not math.isfinite(cell):
                 raise InvalidValue(f"Row {number}, column {name!r} is {cell}", hint="Use None for an empty cell")
             if isinstance(cell, str) and len(cell) > _LONGEST:

@@ -39,7 +39,7 @@ class FileFormat(Format):
             raise InvalidType(f"A path or bytes were expected, not {type(value).__name__}")
         path = Path(value)
         if not os.path.isfile(path):
-            raise InputNotFound(f"There is no file {path}", path=path)
+            raise InputNotFound(f"There is no file {path}", hint="Look at the path", path=path)
         with os_errors("Reading", path), open(path, "rb") as stream:
             _refuse_pickle(stream)
 

@@ -40,7 +40,9 @@ class MaskFormat(Format):
 def _as_bool(value: Any) -> Any:
     np = need("numpy", "images")
     if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
-        raise InvalidType(f"A mask is a plain NumPy array, not {type(value).__name__}")
+        raise InvalidType(
+            f"A mask is a plain NumPy array, not {type(value).__name__}", hint="Give an array of bool, HxW"
+        )
     if value.ndim != 2:
         raise InvalidValue(f"A mask has shape HxW, not {value.shape} of {value.dtype}")
     if value.size == 0:

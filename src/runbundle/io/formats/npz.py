@@ -82,13 +82,15 @@ def _array(np: Any, name: str, value: Any) -> Any:
     try:
         array = np.asanyarray(value)
     except ValueError as error:
-        raise InvalidType(f"{name!r} is no array: {error}") from error
+        raise InvalidType(f"{name!r} is no array: {error}", hint="Give arrays, or numbers that make one") from error
     if isinstance(array, np.ma.MaskedArray):
         raise InvalidType(f"The array {name!r} is masked, and its mask would be lost", hint="Give data and mask apart")
     if array.dtype.hasobject:
         raise InvalidType(f"The array {name!r} holds Python objects, which need pickle", hint="Give numbers or text")
     if array.dtype.kind == "V" and array.dtype.names is None:
-        raise InvalidValue(f"The array {name!r} is of the opaque type {array.dtype}")
+        raise InvalidValue(
+            f"The array {name!r} is of the opaque type {array.dtype}", hint="Give arrays of numbers, booleans or text"
+        )
     if not fits_header(array):
         raise InvalidValue(
             f"The array {name!r} is of the type {str(array.dtype)[:200]}, which cannot be read back",

@@ -57,7 +57,7 @@ class OnnxFormat(Format):
 
 def _encode_file(path: Path) -> Encoded:
     if not path.is_file():
-        raise InputNotFound(f"There is no file {path}", path=path)
+        raise InputNotFound(f"There is no file {path}", hint="Look at the path", path=path)
     with os_errors("Reading", path):
         data = path.read_bytes()
     _check(data)

@@ -32,7 +32,10 @@ class ParquetFormat(Format):
         """``compression`` is one that Polars knows: zstd, lz4, snappy, gzip, uncompressed ..."""
         pl = need("polars", "tables")
         if not isinstance(value, pl.DataFrame):
-            raise InvalidType(f"A table is a polars.DataFrame, not {type(value).__name__}")
+            raise InvalidType(
+                f"A table is a polars.DataFrame, not {type(value).__name__}",
+                hint="Turn it into one: polars.DataFrame(value)",
+            )
         if any(dtype == pl.Object for dtype in value.dtypes):
             raise InvalidType("The table has a column of Python objects", hint="Give columns of numbers, text or dates")
         stream = io.BytesIO()

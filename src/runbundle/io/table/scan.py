@@ -81,7 +81,10 @@ def _check_between(between: Any, bucket_by: str | None) -> None:
     if len(ends) != 2 or not all(end is None or type(end) is int for end in ends):
         raise InvalidValue(f"between is a pair of whole numbers, not {between!r}", hint="Write between=(100, 120)")
     if bucket_by is None:
-        raise InvalidValue("between is of the column that rows go into buckets by, and the table has no buckets")
+        raise InvalidValue(
+            "between is of the column that rows go into buckets by, and the table has no buckets",
+            hint="Filter the rows instead",
+        )
 
 
 def refuse_changed(

@@ -121,7 +121,11 @@ class Table:
     def _info_again(self) -> TableInfo:
         found = self._info()
         if found is None:
-            raise ArtifactNotFound(f"There is no table in {self.folder} any more", path=self.folder)
+            raise ArtifactNotFound(
+                f"There is no table in {self.folder} any more",
+                hint="It was removed meanwhile: append rows again, or restore it",
+                path=self.folder,
+            )
         return found
 
     def _bucket_by(self) -> str | None:

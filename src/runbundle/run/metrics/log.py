@@ -293,7 +293,9 @@ def _checked(values: Any) -> tuple[Mapping[str, float], Mapping[str, Any]]:
     if type(values) is dict and _is_plain(values):
         return values, values
     if not isinstance(values, Mapping):
-        raise InvalidType(f"Metrics are a mapping of names to numbers, not {type(values).__name__}")
+        raise InvalidType(
+            f"Metrics are a mapping of names to numbers, not {type(values).__name__}", hint="Log {'name': number}"
+        )
     if not values:
         raise InvalidValue("A point has at least one metric", hint="Log {'name': number}")
     numbers = {_name(name): _number(name, value) for name, value in values.items()}
@@ -309,7 +311,7 @@ def _is_plain(values: dict[Any, Any]) -> bool:
 
 def _name(name: Any) -> str:
     if not isinstance(name, str) or not name:
-        raise InvalidType(f"The name of a metric is text, not {name!r}")
+        raise InvalidType(f"The name of a metric is text, not {name!r}", hint="Log {'name': number}")
     if not name.isascii():
         refuse_non_json(name, "the name of a metric")
     return str.__str__(name)
@@ -341,12 +343,14 @@ def _step(step: Any) -> int:
                 return number
     except TypeError:
         pass
-    raise InvalidType(f"step is an integer of 64 bits, not {step!r}")
+    raise InvalidType(f"step is an integer of 64 bits, not {step!r}", hint="Give a whole number, or leave it out")
 
 
 def _scalar(name: str, value: Any) -> Any:
     if value is None or isinstance(value, str):
         if isinstance(value, str) and read_number(value) is not value:
-            raise InvalidValue(f"{name!r} is the text {value!r}, which would be read back as a number")
+            raise InvalidValue(
+                f"{name!r} is the text {value!r}, which would be read back as a number", hint="Give the number itself"
+            )
         return value
     return spell_number(_number(name, value))

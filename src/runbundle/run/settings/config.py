@@ -75,7 +75,7 @@ def _as_json(config: Any, kind: str) -> dict[str, Any]:
             "The configuration holds itself, or is nested too deeply", hint="Make it flatter"
         ) from error
     if not isinstance(plain, dict):
-        raise InvalidConfig(f"A configuration is a mapping or a dataclass, not {kind}")
+        raise InvalidConfig(f"A configuration is a mapping or a dataclass, not {kind}", hint="Give {'name': value}")
     return plain
 
 

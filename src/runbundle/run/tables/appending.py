@@ -99,7 +99,7 @@ def _begun(session: Session, wanted: ArtifactSpec | str, key: str, asked: Asked)
     if declared is None and isinstance(wanted, ArtifactSpec) and session.contract is None:
         declared = wanted
     if declared is not None and isinstance(wanted, ArtifactSpec) and wanted != declared:
-        raise ContractError(f"The spec of {key} is not the one in the run's contract")
+        raise ContractError(f"The spec of {key} is not the one in the run's contract", hint="Take it from the contract")
     if declared is None:
         spec, artifact_id, folder = _undeclared(session, key, asked, there)
     else:
@@ -146,7 +146,10 @@ def _undeclared(session: Session, name: str, asked: Asked, there: TableInfo | No
             hint=f"Its tables are {known}",
         )
     if contract is not None and contract.formats is not None and "parquet" not in contract.formats:
-        raise ContractError(f"The contract {contract.name} does not allow the format parquet")
+        raise ContractError(
+            f"The contract {contract.name} does not allow the format parquet",
+            hint="Add parquet to the formats of the contract",
+        )
     check_relative(name, what="the name of the table")
     for part in name.split("/"):
         check_portable(part, what="the name of the table")
