@@ -218,7 +218,11 @@ LINES = (
         "run/session.py",
         (
             (
-                "            announce(written)\n            self.log.sync()\n        staged.replace()\n",
+                (
+                    "            announce(written)\n            self.log.sync()\n"
+                    "        self.unsynced.remember_folder(staged.folder)  # also where what follows is interrupted\n"
+                    "        staged.replace()\n"
+                ),
                 (
                     "            staged.replace()\n            announce(written)\n"
                     "        else:\n            staged.replace()\n"

@@ -53,7 +53,7 @@ def check_component(name: str, *, what: str) -> str:
         InvalidName: empty, ``.``, ``..``, with a separator, control character or lone surrogate, over 255
             bytes, a Windows device name, with a trailing dot or space, or that of a temporary file.
     """
-    return name if _is_plain(name) else _refuse(name, _component_fault(name), what)
+    return plain(name) if _is_plain(name) else _refuse(name, _component_fault(name), what)
 
 
 def check_portable(name: str, *, what: str) -> str:
@@ -63,14 +63,14 @@ def check_portable(name: str, *, what: str) -> str:
         InvalidName: what ``check_component`` refuses, one of ``: * ? " < > |``, or a character that cannot be seen
             (Unicode categories Cf, Zl and Zp: zero-width, bidirectional and separator characters).
     """
-    return name if _is_plain(name) else _refuse(name, _component_fault(name) or _portable_fault(name), what)
+    return plain(name) if _is_plain(name) else _refuse(name, _component_fault(name) or _portable_fault(name), what)
 
 
 def _refuse(name: str, reason: str, what: str) -> str:
     if reason:
         shown = name if isinstance(name, str) and len(name) <= 80 else f"{str(name)[:60]}..."
         raise InvalidName(f"{what} {shown!r} {reason}", hint="Give one plain file name")
-    return name
+    return plain(name)
 
 
 def _is_plain(name: str) -> bool:
@@ -126,7 +126,7 @@ def check_token(text: str, *, what: str) -> str:
             f"{what} {text!r} is not made of a-z 0-9 . _ - with a letter or digit at both ends",
             hint="Names are lower case so that they stay different on every disk",
         )
-    return text
+    return plain(text)
 
 
 def is_token(text: str) -> bool:

@@ -66,7 +66,10 @@ def frame_variant(frame_id: SupportsIndex | str) -> str:
         return text.zfill(_DIGITS) if text.isascii() and text.isdigit() else text
     if isinstance(frame_id, bool) or not hasattr(frame_id, "__index__"):
         raise InvalidType(f"A frame's id is a whole number or text, not {frame_id!r}")
-    number = operator.index(frame_id)
+    try:
+        number = operator.index(frame_id)
+    except TypeError as error:  # an array of several
+        raise InvalidType(f"A frame's id is a whole number or text, not {frame_id!r}") from error
     if number < 0:
         raise InvalidName(f"A frame's id is not below zero, as {number} is", hint="Count frames from 0")
     return f"{number:0{_DIGITS}d}"

@@ -112,11 +112,16 @@ class Staged:
     """A temporary file beside its future place; a ``Sink``. Leaves nothing behind unless it is named.
 
     Use as a context manager: write, ``seal``, then ``create`` or ``replace``.
+
+    Attributes:
+        place: where it will be. folder: the folder of that. temporary: where it is; empty once it took another's place.
+        is_created: whether it has its name, which was free.
     """
 
     def __init__(self, place: str | Path) -> None:
         self.place = str(place)
         self.folder = self.place.rpartition("/")[0]
+        self.is_created = False
         self._hash = hashlib.sha256()
         self._size = 0
         self.temporary = f"{self.folder}/{next(_process.names)}"
@@ -200,6 +205,7 @@ class Staged:
         """
         try:
             os.link(self.temporary, self.place)
+            self.is_created = True
         except FileExistsError as error:
             name = self.place.rpartition("/")[2]
             raise AlreadyExistsError(f"{name} exists already", hint="It was kept", path=self.place) from error
@@ -356,7 +362,7 @@ def stir_folder(path: str | Path) -> None:
 
 def _sync(path: str | Path, flags: int) -> None:
     try:
-        fd = os.open(path, flags | os.O_CLOEXEC)
+        fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe in its place is not waited for
         try:
             sync_fd(fd)
         finally:

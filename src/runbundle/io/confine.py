@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runbundle.base.errors import InvalidName, UnavailableError
-from runbundle.base.ids import check_component, check_portable
+from runbundle.base.ids import check_component, check_portable, plain
 from runbundle.io.atomic import drop, os_errors, refused
 
 
@@ -34,6 +34,7 @@ def check_confined(path: str, *, what: str = "path") -> str:
 def _check_parts(path: str, check: Callable[..., str], what: str) -> str:
     if not isinstance(path, str):
         raise InvalidName(f"{what} {path!r} is not text", hint="Give a relative path as text, with /")
+    path = plain(path)
     try:
         for part in path.split("/"):
             check(part, what="the part")

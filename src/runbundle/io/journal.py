@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Self
 from runbundle.base.errors import (
     AlreadyExistsError,
     CorruptError,
+    InvalidName,
     RunbundleError,
     RunBusy,
     RunClosed,
@@ -102,6 +103,7 @@ class Journal:
         with os_errors("Opening the log", path):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         try:
+            refuse_second_name(fd, path)
             _lock(fd, path)
             scan = Scan(path, chain).run_through()
             scan.require_intact()
@@ -284,6 +286,20 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
+def refuse_second_name(fd: int, path: Path) -> None:
+    """Whether an open file may be appended to or cut.
+
+    Raises:
+        InvalidName: it has another name, somewhere, and what stands there would be changed with it.
+    """
+    if os.fstat(fd).st_nlink > 1:
+        raise InvalidName(
+            f"{path.name} is a hard link: the same file has another name, and would be changed there too",
+            hint="Put a copy in its place",
+            path=path,
+        )
+
+
 def _lock(fd: int, path: Path) -> None:
     """Take the writer's lock. Who probes it lets go at once, so a refusal counts only if it stays.
 
@@ -317,6 +333,7 @@ def cut_journal(path: Path, chain: Chain, offset: int, *, keep: Path | None) -> 
     with os_errors("Cutting the log", path):
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
+        refuse_second_name(fd, path)
         _lock(fd, path)
         if keep is not None:
             make_folder(keep.parent)

@@ -131,7 +131,11 @@ class SyncGroup:
     def sync_folder(self, folder: str) -> None:
         """When this returns, a power cut loses no name in a folder; errors as ``sync``."""
         with self._syncing:
-            self._sync_folders([folder])
+            try:
+                self._sync_folders([folder])
+            except BaseException:
+                self.remember_folder(folder)
+                raise
 
     def sync(self) -> None:
         """When this returns, a power cut loses nothing of what was remembered before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,7 +25,7 @@ from runbundle.base.errors import (
     InvalidValue,
     StageError,
 )
-from runbundle.base.ids import fold
+from runbundle.base.ids import fold, plain
 from runbundle.contract.layout import INPUT_FOLDER, LOGS_FOLDER, check_folder
 from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
@@ -160,6 +161,7 @@ def write_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
 
 def put_extra(session: Session, name: str, offer: Offer) -> ArtifactRecord:
     """``write_extra``, by a thread for which the end of the run waits already."""
+    name = plain(name)
     with session.blamed(name):
         spec, filename = extra_spec(session, name, offer.value)
         return _write(session, spec, name, filename, offer)
@@ -180,6 +182,7 @@ def write_at(session: Session, filename: str, data: bytes) -> ArtifactRecord:
     Raises:
         ContractError: the contract allows no extras, or the path is one of the library's.
     """
+    filename = plain(filename)
     with session.acting(), session.blamed(filename):
         spec = _spec_at(session, filename)
         if spec is not None:
@@ -258,12 +261,8 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
     with _Reserved(session, (artifact_id, offer.variant), filename, offer) as earlier:
         session.folder(folder)
         replaces = earlier.pointer if earlier else None
-        target = {"artifact_id": artifact_id, "variant": offer.variant, "filename": filename}
         session.remove_orphans()
-        lines: int | None = None
-        written = _put(session, place, encoded, target, replaces)
-        fields = {
-            "ts_utc": session.now(),
+        told = {
             "artifact_id": artifact_id,
             "variant": offer.variant,
             "stage": spec.stage or (None if offer.by_library else session.stage),
@@ -272,22 +271,31 @@ def _write(session: Session, spec: ArtifactSpec, artifact_id: str, filename: str
             "format": fmt.name,
             "filename": filename,
             "content_type": fmt.content_type,
-            "bytes": written.size,
-            "sha256": written.sha256,
             "description": description,
             "meta": meta,
             **roster,
         }
-        try:
-            if replaces is None:
-                session.remember(place, written.sha256)
-            with session.lock:  # nobody else says anything
-                lines = session.log.seq
-                return session.say_artifact(fields, replaces)
-        except BaseException:
-            if replaces is None:
-                session.undo(place, lines)
-            raise
+        return _put_and_say(session, place, encoded, told, replaces)
+
+
+def _put_and_say(
+    session: Session, place: str, encoded: Encoded, told: Mapping[str, Any], replaces: Pointer | None
+) -> ArtifactRecord:
+    """Bring the bytes to their place and record them; a new file that cannot be recorded is taken away again."""
+    lines: int | None = None
+    written: Written | None = None
+    try:
+        written = _put(session, place, encoded, told, replaces)
+        if replaces is None:
+            session.remember(place, written.sha256)
+        fields = {**told, "ts_utc": session.now(), "bytes": written.size, "sha256": written.sha256}
+        with session.lock:  # nobody else says anything
+            lines = session.log.seq
+            return session.say_artifact(fields, replaces)
+    except BaseException:
+        if replaces is None and written is not None:
+            session.undo(place, lines)
+        raise
 
 
 def _told(spec: ArtifactSpec, encoded: Encoded, offer: Offer) -> tuple[dict[str, Any], str]:
@@ -329,25 +337,30 @@ def _encode(fmt: Format, value: Any, options: Mapping[str, Any]) -> Encoded:
         ) from error
 
 
-def _put(
-    session: Session, place: str, encoded: Encoded, target: Mapping[str, Any], replaces: Pointer | None
-) -> Written:
+def _put(session: Session, place: str, encoded: Encoded, told: Mapping[str, Any], replaces: Pointer | None) -> Written:
     """Bring the bytes to their place: new by exclusive creation, or as an announced replacement."""
-    with Staged(place) as staged:
-        encoded.write(staged)
-        if replaces is not None:
-            refuse_links(str(session.run_dir), target["filename"], what="file")
-            return session.replace(staged, target, replaces, sync=encoded.is_durable)
-        written = staged.seal(sync=encoded.is_durable or session.is_power)
-        try:
+    filename = told["filename"]
+    staged = Staged(place)
+    try:
+        with staged:
+            encoded.write(staged)
+            if replaces is not None:
+                refuse_links(str(session.run_dir), filename, what="file")
+                target = {name: told[name] for name in ("artifact_id", "variant", "filename")}
+                return session.replace(staged, target, replaces, sync=encoded.is_durable)
+            written = staged.seal(sync=encoded.is_durable or session.is_power)
             staged.create()
-        except AlreadyExistsError as error:
-            refuse_links(str(session.run_dir), target["filename"], what="file")
-            raise ArtifactExists(
-                f"A file {target['filename']} is there already",
-                hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
-                path=place,
-            ) from error
+    except AlreadyExistsError as error:
+        refuse_links(str(session.run_dir), filename, what="file")
+        raise ArtifactExists(
+            f"A file {filename} is there already",
+            hint="It was kept. Another writer made it, or a crash left it: resume the run to set it aside",
+            path=place,
+        ) from error
+    except BaseException:
+        if staged.is_created:  # Ctrl-C came after that
+            session.undo(place, None)
+        raise
     return written
 
 
@@ -373,7 +386,9 @@ class _Reserved:
             if earlier is not None and not replace:  # its stage may have been set aside since
                 session.refresh()
                 earlier = session.state.in_force.get(key)
-            if session.reserved & self._held or (earlier is not None and not replace):
+            me = threading.get_ident()  # which writes one at a time: what else it holds, an interrupt has left
+            is_held = any(session.reserved.get(held, me) != me for held in self._held)
+            if is_held or (earlier is not None and not replace):
                 raise ArtifactExists(
                     f"{label(*key)} was written before, or is being written",
                     hint="It was kept. Give another variant, or replace=True",
@@ -383,14 +398,15 @@ class _Reserved:
                 _refuse_twin(session, self._filename)
             else:
                 _check_replaceable(session, earlier, self._filename, by_library=self._offer.by_library)
-            session.reserved |= self._held
+            session.reserved.update(dict.fromkeys(self._held, me))
         return earlier
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._session.lock:
-            self._session.reserved -= self._held
+            for held in self._held:
+                self._session.reserved.pop(held, None)
 
 
 def _check_replaceable(session: Session, earlier: ArtifactRecord, filename: str, *, by_library: bool) -> None:

@@ -141,7 +141,7 @@ class Background:
             return spare
 
     def _submit(self, target: tuple[str, str | None], offer: Offer, write: Callable[[], object]) -> None:
-        hold = self._session.acting()
+        hold = self._session.acting(elsewhere=True)
         hold.__enter__()
         try:
             passed = self._put(_Job(target, offer.value, offer.replace, write, hold))

@@ -8,6 +8,8 @@ from typing import Any
 
 from runbundle.base.errors import InvalidName, InvalidType
 
+_PATH = type(Path())
+
 
 def given_path(value: Any, *, what: str) -> Path:
     """A path with ``~`` expanded; an unknown ``~name`` is a name like any other.
@@ -17,7 +19,10 @@ def given_path(value: Any, *, what: str) -> Path:
     """
     try:
         text = os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises for an unknown user
-        path = value if isinstance(value, Path) and text == str(value) else Path(text)
+        path = value if type(value) is _PATH and text == str(value) else Path(text)
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise InvalidName(f"{what} {text!r} is no Unicode", hint="Give another path") from error
     except TypeError as error:
         raise InvalidType(f"{what} is a path, not {type(value).__name__}") from error
     if str(value) == "":

@@ -16,8 +16,9 @@ from runbundle.base.clock import Clock, SystemClock
 from runbundle.base.errors import InvalidName, InvalidType, InvalidValue, RunNotFound
 from runbundle.base.ids import check_component, check_identifier, check_portable
 from runbundle.contract.contract import Contract
-from runbundle.io.atomic import make_folder, os_errors
+from runbundle.io.atomic import os_errors
 from runbundle.io.formats import get_format
+from runbundle.io.safefolders import make_safe_folder
 from runbundle.run.create import Plan, create_run
 from runbundle.run.disabled import VARIABLE as DISABLED_VARIABLE
 from runbundle.run.disabled import is_disabled, is_scratch, scratch_store
@@ -61,15 +62,15 @@ class Project:
     clock: Clock = field(default_factory=SystemClock)
 
     def __post_init__(self) -> None:
-        check_identifier(self.name, what="project name")
+        object.__setattr__(self, "name", check_identifier(self.name, what="project name"))
         if _LOOKS_LIKE_RUN_ID.match(self.name):
             raise InvalidName(f"The project name {self.name!r} looks like a run id", hint="Give another name")
-        if self.facts != {}:
+        if type(self.facts) is not dict or self.facts:
             _check_facts(self.facts)
         for spec in self.contract.artifacts if self.contract else ():
             get_format(spec.format)
         if not isinstance(self.durability, Durability):
-            if self.durability not in tuple(Durability):
+            if not isinstance(self.durability, str) or self.durability not in tuple(Durability):
                 raise InvalidValue(f"durability is {' or '.join(Durability)}, not {self.durability!r}")
             object.__setattr__(self, "durability", Durability(self.durability))
 
@@ -92,7 +93,7 @@ class Project:
         """
         settings = Settings.of(config)
         if run_id is not None:
-            check_portable(run_id, what="run id")
+            run_id = check_portable(run_id, what="run id")
         open_run = os.environ.get(RUN_DIR_VARIABLE)
         if open_run and _may_write(open_run):
             return joined(open_run, self.durability)
@@ -115,7 +116,8 @@ class Project:
             LogCorrupt: its log is damaged.
         """
         plan = self._plan()
-        run_dir = Path(plan.folder_of_runs, check_component(run_id, what="run id"))
+        run_id = check_component(run_id, what="run id")
+        run_dir = Path(plan.folder_of_runs, run_id)
         if not (run_dir / MANIFEST).is_file():
             hint = (
                 f"{DISABLED_VARIABLE} is set: only its own runs are there"
@@ -151,7 +153,7 @@ class Project:
             with os_errors("Making a store that does not stay", "."):
                 store = scratch_store()
         elif not is_there:
-            make_folder(store)
+            make_safe_folder(store)
         place = Path(os.path.realpath(store))
         return Plan(
             self.name,

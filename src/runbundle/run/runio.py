@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from runbundle.base.clock import SystemClock
 from runbundle.base.errors import ContractError, DigestMismatch, InvalidType, RunSealed
+from runbundle.base.ids import plain
 from runbundle.contract.contract import Contract
 from runbundle.contract.predictions import frame_facts, frame_variant
 from runbundle.contract.record import ArtifactRecord
@@ -229,9 +230,8 @@ class RunIO:
             InvalidValue, InvalidType: the format or the schema refuses the value.
             StageError: it belongs to another stage. RunSealed: the run is finished.
         """
-        offer = Offer(
-            value=value, variant=variant, meta=meta, description=description, replace=replace, options=options
-        )
+        which = variant and plain(variant)
+        offer = Offer(value=value, variant=which, meta=meta, description=description, replace=replace, options=options)
         return artifacts.write_declared(self._session, spec, offer)
 
     def write_png(self, spec: ArtifactSpec | str, *, image: Any, **more: Any) -> ArtifactRecord:
@@ -537,6 +537,8 @@ class RunIO:
         if self._session.is_finished or self._session.is_forked:
             return
         status, fault = ending.outcome(self.path, error)
+        if error is not None:  # Ctrl-C may have kept a stage from its end: it has no commit, and so was not done
+            self._session.stage = None
         self.finish(status, fault)
         if isinstance(error, ending.Terminated):
             ending.die_if_done()

@@ -101,7 +101,7 @@ class Session:
         home: the store whose models it uses, where it is known.
         config: the resolved configuration. shown: what the run shows of it, if that is not all.
         stage: the open stage, if any.
-        reserved: the (artifact_id, variant) pairs being written now, and their folded file names.
+        reserved: the (artifact_id, variant) pairs being written now, and their folded file names, each with the thread.
         unsynced: what a power cut might still take. is_flushed, said_points: whether the log says that nothing is, and
             how many points are safe.
         rosters_at: how many records there were, and how many out of force, when the rosters were last written.
@@ -109,7 +109,8 @@ class Session:
         folders: the folders of the run that are known to be there.
         orphans: files of failed writes that could not be removed yet.
         points: the metrics, once there are any.
-        is_closing, acts: whether the run is being ended by a thread, and how many are writing.
+        is_closing, acts: whether the run is being ended by a thread, and the writes that go on, each with its thread.
+        is_behind: whether an interrupt came while something was said: the logs know more than the state.
         text_log: what ``RunIO.logger`` writes through, if it is open.
         background: what ``RunIO.background`` writes, once it was asked for.
         tables: those that this writer has appended to, by their ids. merging: held by the thread that merges parts.
@@ -130,7 +131,7 @@ class Session:
     durability: Durability
     rejoin: Callable[[Session], None]
     stage: str | None = None
-    reserved: set[tuple[str, str | None] | str] = field(default_factory=set)
+    reserved: dict[tuple[str, str | None] | str, int] = field(default_factory=dict)
     unsynced: SyncGroup = field(default_factory=SyncGroup)
     is_flushed: bool = False
     said_points: int = 0
@@ -143,7 +144,8 @@ class Session:
     is_forked: bool = False
     is_finished: bool = False
     is_closing: bool = False
-    acts: int = 0
+    is_behind: bool = False
+    acts: dict[Acting, int | None] = field(default_factory=dict)
     points: Points | None = None
     text_log: Text | None = None
     shown: Shown | None = None
@@ -161,19 +163,25 @@ class Session:
         """Whether this writer made the run, or resumed it; others joined."""
         return self.writer == CREATOR
 
-    def acting(self) -> Acting:
-        """A write by one of the threads, for which the end of the run waits; errors as ``require_open``."""
-        return Acting(self)
+    def acting(self, *, elsewhere: bool = False) -> Acting:
+        """A write by one of the threads, for which the end of the run waits; errors as ``require_open``.
+
+        ``elsewhere``: it ends in another thread than it begins in.
+        """
+        return Acting(self, None if elsewhere else threading.get_ident())
 
     @contextmanager
     def closing(self) -> Iterator[None]:
         """The end of the run: no thread begins to write any more, and those that have are waited for."""
-        with self.lock:
-            self.require_open()
-            if self.stage is not None:
-                raise StageError(f"The stage {self.stage} is open", hint="End it before the run finishes")
-            self.is_closing = True
         try:
+            with self.lock:
+                self.require_open()
+                if self.stage is not None:
+                    raise StageError(f"The stage {self.stage} is open", hint="End it before the run finishes")
+                self.is_closing = True
+            me = threading.get_ident()  # which writes nothing now: what it has not let go of, an interrupt has left
+            for act in [act for act, thread in list(self.acts.items()) if thread == me]:
+                self.acts.pop(act, None)
             while self.acts:
                 time.sleep(_POLL_S)
             yield
@@ -195,6 +203,9 @@ class Session:
         if self.is_forked:
             with self.blamed():
                 self.rejoin(self)
+        if self.is_behind:
+            with self.blamed():
+                self._catch_up()
         if not self.log.is_open:
             raise RunClosed(f"The log of the run {self.run_id} is closed", hint="Resume the run", run=self.run_id)
 
@@ -227,7 +238,7 @@ class Session:
 
     def say(self, record: str, /, **fields: Any) -> Pointer:
         """Append a record to the log; when this returns, a kill of the process loses nothing of it."""
-        with self.lock:
+        with self.lock, self._minding_interrupts():
             full = {"record": record, "ts_utc": self.now(), **fields}
             seq = self.log.append(full, sync=self.is_power)
             self.is_flushed = False
@@ -237,13 +248,25 @@ class Session:
 
     def say_artifact(self, fields: Mapping[str, Any], replaces: Pointer | None) -> ArtifactRecord:
         """``say`` what was written, of which ``meta`` and ``description`` were checked; returns the record."""
-        with self.lock:
+        with self.lock, self._minding_interrupts():
             full = {"record": "artifact", **fields, "replaces": replaces and replaces.to_json()}
             pointer = Pointer(self.writer, self.log.append(full, sync=self.is_power, is_checked=True))
             self.is_flushed = False
             said = ArtifactRecord(**fields, replaces=replaces, pointer=pointer)
             self.state.add(said, pointer)
             return said
+
+    def _minding_interrupts(self) -> MindingInterrupts:
+        """A block in which something is said: where it is interrupted, what the logs say is read again."""
+        return MindingInterrupts(self)
+
+    def _catch_up(self) -> None:
+        """After an interrupt a line may stand in the log that the state does not know, or knows by half."""
+        with self.lock:
+            self.log.heal()
+            followed, self.state = follow(self.run_dir)
+            followed.own, self.others = self.writer, followed
+            self.is_behind = False
 
     def refresh(self) -> None:
         """Take in what other writers said since; what they wrote becomes safe with the next group."""
@@ -329,6 +352,7 @@ class Session:
         if announce is not None:
             announce(written)
             self.log.sync()
+        self.unsynced.remember_folder(staged.folder)  # also where what follows is interrupted
         staged.replace()
         if sync and not self.unsynced.is_safe(staged.place):
             self.unsynced.remember(staged.place, written.sha256)  # and no longer the old one
@@ -427,7 +451,7 @@ class Session:
         self.orphans = set()
         self.lock, self.merging = threading.RLock(), threading.Lock()
         self.unsynced = SyncGroup()
-        self.reserved, self.acts, self.is_closing = set(), 0, False
+        self.reserved, self.acts, self.is_closing, self.is_behind = {}, {}, False, False
         if self.background is not None:
             self.background.forget()
         if self.text_log is not None:
@@ -444,21 +468,39 @@ class Session:
 class Acting:
     """See ``Session.acting``."""
 
+    __slots__ = ("_session", "_thread")
+
+    def __init__(self, session: Session, thread: int | None) -> None:
+        self._session = session
+        self._thread = thread
+
+    def __enter__(self) -> None:
+        with self._session.lock:
+            self._session.require_open()
+            self._session.acts[self] = self._thread
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.acts.pop(self, None)
+
+
+class MindingInterrupts:
+    """See ``Session._minding_interrupts``."""
+
     __slots__ = ("_session",)
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def __enter__(self) -> None:
-        with self._session.lock:
-            self._session.require_open()
-            self._session.acts += 1
+        """The block begins."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._session.lock:
-            self._session.acts -= 1
+        if error is not None and not isinstance(error, Exception):
+            self._session.is_behind = True
 
 
 def _forget_all() -> None:

@@ -40,39 +40,44 @@ class Stage:
         self._reasons = tuple(str(reason) for reason in reasons) or ("no reason was given",)
 
     def __enter__(self) -> Self:
-        with self._session.blamed():
-            begin(self._session, self.name)
+        before = self._session.stage
+        try:
+            with self._session.blamed():
+                begin(self._session, self.name)
+        except BaseException:  # Ctrl-C as well: its block is not entered
+            self._session.stage = before
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         session = self._session
-        with session.blamed():
-            self._end(session, error)
-
-    def _end(self, session: Session, error: BaseException | None) -> None:
         if session.is_forked or not session.is_creator:  # a forked child leaves the block; the stage is its parent's
             return
         try:
-            if error is not None:
-                self._commit(Outcome.FAILED, _reason(error))
-                return
-            self._settle()
-            outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
-            missing = _missing(session, self.name, outcome)
-            if missing:
-                reason = f"The stage {self.name} ended without {', '.join(missing)}"
-                self._commit(Outcome.FAILED, reason)
-                raise ContractUnmet(
-                    reason,
-                    hint="Write what its contract requires, or decline",
-                    run=session.run_id,
-                    artifact=missing[0],
-                )
-            self._commit(outcome, *(self._reasons or ()))
+            with session.blamed():
+                self._end(session, error)
         finally:
             session.stage = None
+
+    def _end(self, session: Session, error: BaseException | None) -> None:
+        if error is not None:
+            self._commit(Outcome.FAILED, _reason(error))
+            return
+        self._settle()
+        outcome = Outcome.COMMITTED if self._reasons is None else Outcome.DECLINED
+        missing = _missing(session, self.name, outcome)
+        if missing:
+            reason = f"The stage {self.name} ended without {', '.join(missing)}"
+            self._commit(Outcome.FAILED, reason)
+            raise ContractUnmet(
+                reason,
+                hint="Write what its contract requires, or decline",
+                run=session.run_id,
+                artifact=missing[0],
+            )
+        self._commit(outcome, *(self._reasons or ()))
 
     def _settle(self) -> None:
         """What the stage gave to the background is written, or the stage fails."""
@@ -98,7 +103,7 @@ def begin(session: Session, name: str) -> None:
     session.require_creator("A stage")
     if session.contract is not None:
         session.contract.stage(name)
-    check_identifier(name, what="stage")
+    name = check_identifier(name, what="stage")
     await_background(session)  # what was given before belongs to no stage
     with session.acting(), session.lock:
         if session.stage is not None:

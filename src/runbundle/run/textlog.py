@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 
 from runbundle.contract.layout import LOGS_FOLDER
-from runbundle.io.atomic import os_errors, write_all
+from runbundle.io.atomic import drop, os_errors, write_all
 from runbundle.io.confine import inside
+from runbundle.io.journal import refuse_second_name
 from runbundle.run.session import Session
 from runbundle.run.settings.secrets import mask_text
 
@@ -37,6 +38,11 @@ class TextLog(logging.Handler):
         session.folder(LOGS_FOLDER)
         with os_errors("Opening the text log", place):
             fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        try:
+            refuse_second_name(fd, place)
+        except BaseException:
+            drop(fd)
+            raise
         # not a method of the session, which ends with its handle
         log = cls(fd, session.shown.hide if session.shown else mask_text)
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S+00:00")

@@ -10,9 +10,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
 import runbundle as rb
@@ -389,3 +392,126 @@ def test_an_input_name_so_long_that_no_artifact_can_be_named_after_it(tmp_path: 
     run.ingest(source)
     with pytest.raises(errors.InvalidName, match="longer than 255 bytes"):
         run.write("tile", ROWS)
+
+
+# -- names that are text, and spell themselves otherwise --------------------------------------------
+
+
+class Sly(str):
+    """Text that is an innocent name, and leads out where it is put into other text."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "../../../outside"
+
+    def split(self, *_: Any) -> list[Any]:
+        return ["ok"]
+
+
+class Member(str, Enum):  # noqa: UP042 - of this older kind
+    """As enums of text were before ``StrEnum``: put into other text, they give the member's name."""
+
+    NAME = "a.json"
+    RUN = "r1"
+    PROJECT = "demo"
+
+
+SLY: dict[str, Callable[[rb.RunIO, Path], object]] = {
+    "save": lambda run, _: run.save(Sly("ok.json"), {}),
+    "background": lambda run, _: run.background.save(Sly("ok2.json"), {}),
+    "run id": lambda _, store: rb.start("demo", store=store, run_id=Sly("r2")).finish(),
+    "project": lambda _, store: rb.Project(Sly("other"), store=store).start().finish(),
+    "stage": lambda run, _: run.stage(Sly("measure")).__enter__(),
+    "variant": lambda run, _: run.write(SPEC("x", "k", "x", ".json", "json"), {}, variant=Sly("v")),
+    "table": lambda run, _: run.append(Sly("t"), pl.DataFrame({"n": [1]})),
+    "log": lambda run, _: run.log({Sly("m"): 1}),
+}
+
+
+@pytest.mark.parametrize("name", SLY)
+def test_text_that_spells_itself_otherwise_leads_nowhere(tmp_path: Path, name: str) -> None:
+    store = tmp_path / "a" / "b" / "c" / "store"
+    run = rb.start("demo", store=store, run_id="r")
+    SLY[name](run, store)
+    run.flush()
+    assert list(tmp_path.rglob("*outside*")) == []
+    for manifest in store.glob("runs/*/*/run_manifest.json"):
+        assert codes(rb.open_run(manifest.parent).verify()) == []
+
+
+def test_members_of_an_enum_of_text_are_their_text(tmp_path: Path) -> None:
+    with rb.Project(Member.PROJECT, store=tmp_path).start(run_id=Member.RUN) as run:
+        run.save(Member.NAME, 1)
+    assert run.path == tmp_path / "runs" / "demo" / "r1"
+    assert rb.open_run(run.path).read("a.json") == 1
+    assert (run.path / "artifacts" / "a.json").is_file()
+
+
+# -- what somebody has put where the library writes -------------------------------------------------
+
+
+PLANTED: dict[str, Callable[[rb.RunIO], object]] = {
+    "metrics.jsonl": lambda run: run.log({"x": 1}),
+    "logs/run.log": lambda run: run.logger.info("hello"),
+}
+
+
+@pytest.mark.parametrize("path", PLANTED)
+def test_a_hard_link_in_the_place_of_a_log_changes_no_other_file(run: rb.RunIO, outside: Path, path: str) -> None:
+    (run.path / path).parent.mkdir(exist_ok=True)
+    (run.path / path).hardlink_to(outside / "kept.txt")
+    with pytest.raises(errors.InvalidName, match="hard link"):
+        PLANTED[path](run)
+    assert (outside / "kept.txt").read_text() == "kept"
+    (run.path / path).unlink()
+    PLANTED[path](run)
+    run.finish()
+    assert codes(rb.open_run(run.path).verify()) == []
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(run: rb.RunIO) -> None:
+    os.mkfifo(run.path / "metrics.jsonl")
+    for act in (lambda: run.summary, lambda: run.log({"x": 1})):
+        with pytest.raises(errors.InvalidName, match="pipe"):
+            act()
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run: rb.RunIO) -> None:
+    run.save("a.json", 1)
+    (run.path / "artifacts" / "a.json").unlink()
+    os.mkfifo(run.path / "artifacts" / "a.json")
+    with pytest.raises(errors.RunbundleError):
+        run.finish()
+
+
+# -- arguments whose methods are their own ----------------------------------------------------------
+
+
+class OwnPath(type(Path())):  # type: ignore[misc]
+    def stat(self, **_: Any) -> Any:
+        raise ValueError("mine")
+
+
+def test_a_path_of_ones_own_class_is_taken_by_its_text(tmp_path: Path) -> None:
+    with rb.start("demo", store=OwnPath(tmp_path)) as run:
+        run.save("a.json", 1)
+    assert type(rb.open_run(OwnPath(run.path)).path) is type(Path())
+
+
+ARRAY: Any = np.array([1, 2])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: rb.Project("demo", store=store, facts=ARRAY),
+        lambda store: rb.Project("demo", store=store, durability=ARRAY),
+        lambda _: rb.open_run("\ud800"),
+        lambda _: rb.start("demo", store="\ud800"),
+        lambda store: rb.start("demo", store=store).write_frame("f", ARRAY, {}, timestamp=0, intrinsics="k"),
+    ],
+)
+def test_arguments_that_compare_or_spell_oddly_are_refused(tmp_path: Path, call: Callable[[Path], object]) -> None:
+    with pytest.raises(errors.RunbundleError):
+        call(tmp_path)

@@ -218,3 +218,32 @@ def test_a_sync_that_fails_is_never_acknowledged(
     run.finish()
     done = rb.open_run(run.path)
     assert [finding for report in (done.verify(), done.check()) for finding in report] == []
+
+
+def test_a_power_cut_takes_no_folder_above_a_new_store(tmp_path: Path, steps: list[Step]) -> None:
+    with rb.start("demo", store=tmp_path / "n1" / "n2" / "store"):
+        pass
+    for folder in (tmp_path.name, "n1", "n2", "store", "runs", "demo"):
+        assert ("sync", folder) in steps
+
+
+def test_the_folder_of_a_replacement_that_failed_is_synced_with_the_next_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[Step]
+) -> None:
+    run = rb.start("demo", store=tmp_path)
+    run.save("a.json", 1)
+    run.flush()
+    real = os.fsync
+
+    def refuse(fd: int) -> None:
+        if os.readlink(f"/proc/self/fd/{fd}").endswith("/artifacts"):  # noqa: PTH115
+            raise OSError(5, "Input/output error")
+        real(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        with pytest.raises(errors.UnavailableError):
+            run.save("a.json", 2, replace=True)
+    steps.clear()
+    run.finish()
+    assert ("sync", "artifacts") in steps

@@ -17,6 +17,7 @@ import pytest
 import independent_reader
 import runbundle as rb
 from runbundle import errors
+from runbundle.io.atomic import Staged
 from sample_runs import (
     CONTRACT,
     FACT,
@@ -485,3 +486,27 @@ def test_progress_counts_the_bytes(sealed: Path) -> None:
     seen: list[int] = []
     rb.open_run(sealed).verify(progress=seen.append)
     assert sum(seen) >= sum((sealed / name).stat().st_size for name in (INPUT, FACT, TABLE, REPORT))
+
+
+def test_a_replacement_that_was_cut_short_leaves_no_second_truth_in_a_sealed_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log allows both; the seal says which of them the run had when it was finished."""
+    run = project(tmp_path / "store").start()
+    run.save("a.json", 1)
+    replace = Staged.replace
+
+    def interrupted(staged: Staged) -> None:
+        replace(staged)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Staged, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.save("a.json", 2, replace=True)
+    root = run.finish()
+    assert root is not None
+    done = rb.open_run(run.path)
+    assert codes(done.verify(root_digest=root)) == []
+    (run.path / "artifacts" / "a.json").write_text("1\n")
+    assert codes(done.verify()) == codes(done.verify(root_digest=root)) == [("changed", "artifacts/a.json")]

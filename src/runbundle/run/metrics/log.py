@@ -209,7 +209,8 @@ class MetricLog:
     def summary(self) -> dict[str, Any]:
         """The entries of the summary so far, those of earlier attempts among them."""
         if self._journal is None and self.has_points:
-            return read_columns(Path(self._place), self._session.writer, limit=0).summary
+            place = refuse_links(str(self._session.run_dir), log_name(self._session.writer, METRICS_STEM))
+            return read_columns(Path(place), self._session.writer, limit=0).summary
         return dict(self._columns.summary)
 
     def _open(self) -> PointJournal:
@@ -223,13 +224,14 @@ class MetricLog:
     def _opened(self) -> PointJournal:
         session = self._session
         path = Path(self._place)
+        journal: PointJournal | None = None
         try:
-            journal = PointJournal.create(path, CRC32)
-        except AlreadyExistsError:
-            refuse_links(str(session.run_dir), path.name)
-            self._columns = read_columns(path, session.writer, limit=INLINE_POINTS)
-            journal = PointJournal.reopen(path, CRC32)
-        try:
+            try:
+                journal = PointJournal.create(path, CRC32)
+            except AlreadyExistsError:
+                refuse_links(str(session.run_dir), path.name)
+                self._columns = read_columns(path, session.writer, limit=INLINE_POINTS)
+                journal = PointJournal.reopen(path, CRC32)
             journal.is_for(session.attempt, session.clock.nanoseconds, sync=session.is_power)
             if journal.seq == 0:
                 header = {"format": LOG_FORMAT, "format_version": FORMAT_VERSION, "writer": session.writer}
@@ -239,8 +241,9 @@ class MetricLog:
             if session.is_power:
                 journal.sync()
                 session.unsynced.sync()
-        except BaseException:
-            journal.close()
+        except BaseException:  # Ctrl-C as well: what has the file open holds its lock
+            if journal is not None:
+                journal.close()
             raise
         self._lines = journal.seq
         return journal

@@ -14,7 +14,7 @@ from runbundle.base.errors import (
     InvalidValue,
     UnavailableError,
 )
-from runbundle.base.ids import check_portable, fold
+from runbundle.base.ids import fold
 from runbundle.contract.record import ArtifactRecord
 from runbundle.contract.spec import EXTRA_KIND, ArtifactSpec, Required
 from runbundle.contract.table import TableSpec
@@ -150,9 +150,7 @@ def _undeclared(session: Session, name: str, asked: Asked, there: TableInfo | No
             f"The contract {contract.name} does not allow the format parquet",
             hint="Add parquet to the formats of the contract",
         )
-    check_relative(name, what="the name of the table")
-    for part in name.split("/"):
-        check_portable(part, what="the name of the table")
+    name = check_relative(name, what="the name of the table")
     by, size = (there.bucket_by, there.bucket_size) if there else (asked.bucket_by, asked.bucket_size)
     how = TableSpec(by) if size is None else TableSpec(by, size)
     spec = ArtifactSpec("extra", EXTRA_KIND, "extra", ".parquet", "parquet", None, Required.OPTIONAL, table=how)
