@@ -416,7 +416,7 @@ LINES = (
     _line(
         9,
         "an artifact is checked when it is read",
-        "run/artifacts.py",
+        "run/reading.py",
         "check_digest(place, data, digests, run=run_dir.name, artifact=record.label)",
         f"{RUN}/test_artifact_writes.py::test_bytes_of_a_run_without_a_seal_are_checked_as_well",
     ),

@@ -1,4 +1,4 @@
-"""Writing and reading artifacts of a run."""
+"""Writing artifacts of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +16,6 @@ from runbundle.base import jsontext
 from runbundle.base.errors import (
     AlreadyExistsError,
     ArtifactExists,
-    ArtifactNotFound,
     ConflictError,
     ContractError,
     CorruptError,
@@ -30,15 +29,12 @@ from runbundle.contract.layout import INPUT_FOLDER, LOGS_FOLDER, check_folder
 from runbundle.contract.record import ArtifactRecord, Pointer, label
 from runbundle.contract.schema import check_facts
 from runbundle.contract.spec import EXTRA_KIND, INPUT_KIND, ArtifactSpec, Required
-from runbundle.io.atomic import Staged, Written, os_errors
-from runbundle.io.confine import check_relative, inside, read_regular, refuse_links
+from runbundle.io.atomic import Staged, Written
+from runbundle.io.confine import check_relative, refuse_links
 from runbundle.io.formats import Encoded, Format, format_for_extension, get_format
 from runbundle.io.jsonbytes import reread
-from runbundle.run.given import given_name
 from runbundle.run.log.lines import is_log
-from runbundle.run.log.state import RunState
 from runbundle.run.members import membership, refuse_place, refuse_roster
-from runbundle.run.seal import check_digest
 from runbundle.run.session import Session
 
 _LOOKED_INTO = (".pt", ".onnx")  # files of these are taken by their own formats, which know what must not be in them
@@ -434,45 +430,3 @@ def _refuse_twin(session: Session, filename: str) -> None:
             raise ArtifactExists(
                 f"{filename} and {other} are one name on some disks", hint="Give names that differ in more than case"
             )
-
-
-def find_record(state: RunState, artifact_id: str, variant: str | None, *, run: str) -> ArtifactRecord:
-    """The record in force of an artifact.
-
-    Raises:
-        ArtifactNotFound: there is none; the message says what there is.
-    """
-    wanted = given_name(artifact_id, what="artifact_id")
-    found = state.in_force.get((wanted, variant))
-    if found is None:
-        there = list(state.in_force.values())
-        if variant is None and any(record.table and record.artifact_id == wanted for record in there):
-            raise ArtifactNotFound(f"{wanted} is a table", hint=f"Read it by table({wanted!r})", run=run)
-        known = [record.label for record in there if record.artifact_id == wanted] or [record.label for record in there]
-        shown = ", ".join(known[:8]) + (" ..." if len(known) > 8 else "") if known else "none"
-        raise ArtifactNotFound(f"The run has no artifact {label(wanted, variant)}", hint=f"It has {shown}", run=run)
-    return found
-
-
-def read_artifact(run_dir: Path, state: RunState, record: ArtifactRecord, *, sealed: str | None = None) -> Any:
-    """The value of an artifact, its bytes checked against the log, and against the digest of the seal if it has one.
-
-    Raises:
-        DigestMismatch: the bytes are not those recorded. DecodeError: they are not of their format.
-    """
-    place = inside(run_dir, record.filename, what="recorded file")
-    with os_errors("Reading", place):
-        try:
-            data = read_regular(place)
-        except FileNotFoundError as error:
-            raise ArtifactNotFound(
-                f"The file of {record.label} is gone",
-                hint="`runbundle verify` tells what else is missing",
-                run=run_dir.name,
-                path=place,
-            ) from error
-    digests = [record.sha256, *(digest for digest, _ in state.intents.get(record.pointer, ()))]
-    check_digest(place, data, digests, run=run_dir.name, artifact=record.label)
-    if sealed is not None:
-        check_digest(place, data, (sealed,), run=run_dir.name, artifact=record.label)
-    return get_format(record.format).decode(data, record.meta)

@@ -15,8 +15,9 @@ from runbundle.contract.record import ArtifactRecord, label
 from runbundle.contract.roster import entry_of, roster_document
 from runbundle.contract.spec import ArtifactSpec, Required
 from runbundle.io.jsonbytes import checked_pretty
-from runbundle.run.artifacts import Offer, find_record, read_artifact, write_own
+from runbundle.run.artifacts import Offer, write_own
 from runbundle.run.log.state import RunState
+from runbundle.run.reading import find_record, read_artifact
 from runbundle.run.session import Session
 
 

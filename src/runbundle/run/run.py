@@ -14,7 +14,6 @@ from runbundle.contract.contract import Contract
 from runbundle.contract.record import ArtifactRecord
 from runbundle.io.atomic import hash_file
 from runbundle.io.hashing import Progress
-from runbundle.run.artifacts import find_record, read_artifact
 from runbundle.run.check import check
 from runbundle.run.given import given_path
 from runbundle.run.log.follow import Followed, follow, log_paths
@@ -22,6 +21,7 @@ from runbundle.run.log.lines import METRICS_STEM
 from runbundle.run.log.manifest import read_manifest
 from runbundle.run.log.state import RunState
 from runbundle.run.metrics.series import Columns, Point, Series, read_points, read_raw
+from runbundle.run.reading import find_record, read_artifact
 from runbundle.run.seal import is_sealed, read_seal, root_digest_of
 from runbundle.run.settings.files import read_contract
 from runbundle.run.status import shown_status

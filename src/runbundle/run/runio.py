@@ -29,6 +29,7 @@ from runbundle.run.ingest import CollisionPolicy
 from runbundle.run.join import RUN_DIR_VARIABLE, join
 from runbundle.run.log.manifest import ABORTED, COMPLETED, FAILED
 from runbundle.run.metrics.log import MetricLog, Summary
+from runbundle.run.reading import find_record, read_artifact
 from runbundle.run.scope import Scope, ScopedRunIO
 from runbundle.run.session import Durability, Session
 from runbundle.run.settle import settle
@@ -397,9 +398,9 @@ class RunIO:
             known = None
             while True:
                 self._session.refresh()
-                record = artifacts.find_record(self._session.state, artifact_id, variant, run=self.run_id)
+                record = find_record(self._session.state, artifact_id, variant, run=self.run_id)
                 try:
-                    return artifacts.read_artifact(self.path, self._session.state, record)
+                    return read_artifact(self.path, self._session.state, record)
                 except DigestMismatch:
                     if record == known:  # else another thread or process has replaced it meanwhile
                         raise
