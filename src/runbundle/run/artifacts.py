@@ -382,8 +382,9 @@ class _Reserved:
             if earlier is not None and not replace:  # its stage may have been set aside since
                 session.refresh()
                 earlier = session.state.in_force.get(key)
-            me = threading.get_ident()  # which writes one at a time: what else it holds, an interrupt has left
-            is_held = any(session.reserved.get(held, me) != me for held in self._held)
+            me, reserved = threading.get_ident(), session.reserved
+            # a thread writes one at a time: what else it holds, an interrupt has left
+            is_held = reserved and any(reserved.get(held, me) != me for held in self._held)
             if is_held or (earlier is not None and not replace):
                 raise ArtifactExists(
                     f"{label(*key)} was written before, or is being written",
@@ -394,7 +395,8 @@ class _Reserved:
                 _refuse_twin(session, self._filename)
             else:
                 _check_replaceable(session, earlier, self._filename, by_library=self._offer.by_library)
-            session.reserved.update(dict.fromkeys(self._held, me))
+            for held in self._held:
+                reserved[held] = me
         return earlier
 
     def __exit__(

@@ -238,27 +238,31 @@ class Session:
 
     def say(self, record: str, /, **fields: Any) -> Pointer:
         """Append a record to the log; when this returns, a kill of the process loses nothing of it."""
-        with self.lock, self._minding_interrupts():
+        with self.lock:
             full = {"record": record, "ts_utc": self.now(), **fields}
-            seq = self.log.append(full, sync=self.is_power)
-            self.is_flushed = False
-            # what readers will see is what we go on with
-            self.state.apply(reread(full), Pointer(self.writer, seq))
+            try:
+                seq = self.log.append(full, sync=self.is_power)
+                self.is_flushed = False
+                # what readers will see is what we go on with
+                self.state.apply(reread(full), Pointer(self.writer, seq))
+            except BaseException as error:
+                self.is_behind = self.is_behind or not isinstance(error, Exception)
+                raise
             return Pointer(self.writer, seq)
 
     def say_artifact(self, fields: Mapping[str, Any], replaces: Pointer | None) -> ArtifactRecord:
         """``say`` what was written, of which ``meta`` and ``description`` were checked; returns the record."""
-        with self.lock, self._minding_interrupts():
+        with self.lock:
             full = {"record": "artifact", **fields, "replaces": replaces and replaces.to_json()}
-            pointer = Pointer(self.writer, self.log.append(full, sync=self.is_power, is_checked=True))
-            self.is_flushed = False
-            said = ArtifactRecord(**fields, replaces=replaces, pointer=pointer)
-            self.state.add(said, pointer)
+            try:
+                pointer = Pointer(self.writer, self.log.append(full, sync=self.is_power, is_checked=True))
+                self.is_flushed = False
+                said = ArtifactRecord(**fields, replaces=replaces, pointer=pointer)
+                self.state.add(said, pointer)
+            except BaseException as error:
+                self.is_behind = self.is_behind or not isinstance(error, Exception)
+                raise
             return said
-
-    def _minding_interrupts(self) -> MindingInterrupts:
-        """A block in which something is said: where it is interrupted, what the logs say is read again."""
-        return MindingInterrupts(self)
 
     def _catch_up(self) -> None:
         """After an interrupt a line may stand in the log that the state does not know, or knows by half."""
@@ -483,24 +487,6 @@ class Acting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._session.acts.pop(self, None)
-
-
-class MindingInterrupts:
-    """See ``Session._minding_interrupts``."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __enter__(self) -> None:
-        """The block begins."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None and not isinstance(error, Exception):
-            self._session.is_behind = True
 
 
 def _forget_all() -> None:
