@@ -131,6 +131,8 @@ class SyncGroup:
     def sync_folder(self, folder: str) -> None:
         """When this returns, a power cut loses no name in a folder; errors as ``sync``."""
         with self._syncing:
+            with self._guard:
+                self._folders.discard(folder)  # a name that comes while it is synced is remembered again
             try:
                 self._sync_folders([folder])
             except BaseException:
