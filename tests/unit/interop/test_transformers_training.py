@@ -126,7 +126,7 @@ def test_an_error_of_the_library_ends_the_training_or_is_warned_of_as_its_user_c
 
 
 SCRIPT = """
-import os, signal, sys
+import signal, sys
 sys.path.insert(0, {tests!r})
 from runbundle.interop.transformers import RunbundleCallback
 from sample_transformers import *
@@ -142,7 +142,7 @@ coach = trainer(RunbundleCallback("sample"), model=model)
     [
         ("", "coach.train()", "completed"),
         ("model.fails_at = 2", "coach.train()", "failed"),
-        ("model.forward = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)", "coach.train()", "aborted"),
+        ("model.forward = lambda *_, **__: signal.raise_signal(signal.SIGINT)", "coach.train()", "aborted"),
     ],
 )
 def test_the_run_ends_when_the_process_does_and_as_it_does(before: str, after: str, status: str) -> None:
