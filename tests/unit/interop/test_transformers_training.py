@@ -127,6 +127,7 @@ def test_an_error_of_the_library_ends_the_training_or_is_warned_of_as_its_user_c
 
 SCRIPT = """
 import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it from the start
 sys.path.insert(0, {tests!r})
 from runbundle.interop.transformers import RunbundleCallback
 from sample_transformers import *
