@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runbundle.base.errors import CorruptError, DigestMismatch, InvalidName
 from runbundle.base.ids import Digest
-from runbundle.io.atomic import TEMPORARY_PREFIX, hash_file, os_errors, replace_file
+from runbundle.io.atomic import TEMPORARY_PREFIX, os_errors, replace_file
 from runbundle.io.confine import files_below, read_regular
 from runbundle.io.hashing import hash_files
 from runbundle.run.log.lines import is_path
@@ -92,7 +92,10 @@ def _damaged(run_dir: Path, reason: str) -> CorruptError:
 
 def root_digest_of(run_dir: Path) -> str | None:
     """The SHA-256 of a run's seal; None if it has none."""
-    return hash_file(run_dir / SEAL).sha256 if is_sealed(run_dir) else None
+    if not is_sealed(run_dir):
+        return None
+    with os_errors("Reading", run_dir / SEAL):
+        return hashlib.sha256(read_regular(run_dir / SEAL)).hexdigest()
 
 
 def read_checked(place: Path, sha256: str | None, *, name: str, run: str) -> bytes:

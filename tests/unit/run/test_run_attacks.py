@@ -485,6 +485,14 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(run: rb.RunIO) -> None:
         run.finish()
 
 
+def test_a_pipe_in_the_place_of_the_seal_is_not_waited_for(run: rb.RunIO) -> None:
+    run.finish()
+    (run.path / "SHA256SUMS").unlink()
+    os.mkfifo(run.path / "SHA256SUMS")
+    with pytest.raises(errors.UnavailableError, match="no regular file"):
+        rb.open_run(run.path).root_digest  # noqa: B018 - a property that reads
+
+
 # -- arguments whose methods are their own ----------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,10 +85,7 @@ class Table:
         if found is None:
             return self._standing_alone().parts()
         cut = len(found.folder) + 1
-        return tuple(
-            Part(**{**{name: getattr(part, name) for name in Part.__slots__}, "path": part.path[cut:]})
-            for part in found.parts
-        )
+        return tuple(replace(part, path=part.path[cut:]) for part in found.parts)
 
     def scan(self, between: Between | None = None, *, check: bool = True) -> pl.LazyFrame:
         """The rows as a LazyFrame; arguments and errors as ``Run.table``."""
